@@ -1,0 +1,188 @@
+"""HTTP to an API server, by libcurl: one way to ask, for set-up work and for the engine alike.
+
+Credentials are handed to libcurl as memory blobs; none is written to a file. Connections are kept alive and libcurl
+reuses one only for the same server and client certificate, so that no identity travels on another's connection.
+"""
+
+from __future__ import annotations
+
+import time
+from io import BytesIO
+from typing import TYPE_CHECKING, Any, Self
+from urllib.parse import quote, urlencode, urlsplit
+
+import orjson
+import pycurl
+
+from conformance import __version__
+from conformance.errors import ClusterError
+from conformance.model import Access, Request, Response
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+USER_AGENT = f"kube-conformance/{__version__}"
+CONNECT_SECONDS = 10
+ANSWER_SECONDS = 30
+
+
+def url_of(access: Access, request: Request) -> str:
+    """The whole address of a request: the server (which may have a path prefix), the path, escaped, and the query."""
+    address = access.server.rstrip("/") + quote(request.path, safe="/:@!$&'()*+,;=~")
+    return f"{address}?{urlencode(request.query)}" if request.query else address
+
+
+def prepare(handle: pycurl.Curl, access: Access, *, user_agent: str = USER_AGENT) -> None:
+    """Set on a fresh handle all that stays the same for one access."""
+    handle.setopt(pycurl.NOSIGNAL, 1)
+    handle.setopt(pycurl.HTTP_VERSION, pycurl.CURL_HTTP_VERSION_1_1)
+    handle.setopt(pycurl.USERAGENT, user_agent)
+    handle.setopt(pycurl.CONNECTTIMEOUT, CONNECT_SECONDS)
+    handle.setopt(pycurl.TIMEOUT, ANSWER_SECONDS)
+    # An ambient proxy variable must not decide where credentials go: only what the kubeconfig or the user said.
+    handle.setopt(pycurl.PROXY, access.proxy or "")
+    if access.insecure:
+        handle.setopt(pycurl.SSL_VERIFYPEER, 0)
+        handle.setopt(pycurl.SSL_VERIFYHOST, 0)
+    elif access.ca is not None:
+        handle.setopt(pycurl.CAINFO_BLOB, access.ca)
+    if access.certificate is not None and access.key is not None:
+        handle.setopt(pycurl.SSLCERT_BLOB, access.certificate)
+        handle.setopt(pycurl.SSLKEY_BLOB, access.key)
+    if access.tls_server_name:
+        # libcurl takes the name for SNI and for verification from the URL: ask that name, connect to the real address.
+        host, port = _host_port(access.server)
+        handle.setopt(pycurl.CONNECT_TO, [f"{access.tls_server_name}:{port}:{host}:{port}"])
+
+
+def _host_port(server: str) -> tuple[str, int]:
+    parts = urlsplit(server)
+    return parts.hostname or "", parts.port or (443 if parts.scheme == "https" else 80)
+
+
+class Exchange:
+    """One request on its way: fills in as libcurl reads, and becomes a Response when it is done."""
+
+    __slots__ = ("_body", "_headers", "_status_line", "_warnings", "request", "started")
+
+    def __init__(self, handle: pycurl.Curl, access: Access, request: Request) -> None:
+        self.request = request
+        self.started = time.monotonic()
+        self._body = BytesIO()
+        self._headers: dict[str, str] = {}
+        self._warnings: list[str] = []
+        self._status_line = False
+        handle.setopt(pycurl.URL, url_of(access, request))
+        handle.setopt(pycurl.CUSTOMREQUEST, request.method)
+        headers = [f"{name}: {value}" for name, value in (*access.headers, *request.headers)]
+        if access.token is not None:
+            headers.append(f"Authorization: Bearer {access.token}")
+        if access.tls_server_name:
+            headers.append(f"Host: {urlsplit(access.server).netloc}")
+        if request.body is not None:
+            handle.setopt(pycurl.POSTFIELDS, request.body)
+            headers.append("Expect:")
+        else:
+            handle.unsetopt(pycurl.POSTFIELDS)
+            handle.setopt(pycurl.HTTPGET, 1)
+            handle.setopt(pycurl.CUSTOMREQUEST, request.method)
+        handle.setopt(pycurl.HTTPHEADER, headers)
+        handle.setopt(pycurl.HEADERFUNCTION, self._on_header)
+        handle.setopt(pycurl.WRITEFUNCTION, self._stop if request.headers_only else self._body.write)
+
+    def _on_header(self, line: bytes) -> None:
+        name, colon, value = line.decode("latin-1").partition(":")
+        if not colon:
+            return
+        name, value = name.strip().lower(), value.strip()
+        if name == "warning":
+            self._warnings.append(value)
+        else:
+            self._headers[name] = value
+
+    @staticmethod
+    def _stop(_data: bytes) -> int:
+        return -1  # ends the transfer: whoever asked wanted the headers
+
+    def response(self, handle: pycurl.Curl, error: str | None) -> Response:
+        """Make the answer out of what was read; an aborted transfer whose headers came is no error."""
+        status = handle.getinfo(pycurl.RESPONSE_CODE)
+        if self.request.headers_only and status:
+            error = None
+        return Response(
+            status=0 if error else status,
+            headers=self._headers,
+            body=self._body.getvalue(),
+            seconds=time.monotonic() - self.started,
+            error=error,
+            warnings=tuple(self._warnings),
+        )
+
+
+class Client:
+    """One identity's way to ask one request after the other, for set-up work; not for use by two threads at once."""
+
+    def __init__(self, access: Access, *, user_agent: str = USER_AGENT) -> None:
+        self.access = access
+        self._handle = pycurl.Curl()
+        prepare(self._handle, access, user_agent=user_agent)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._handle.close()
+
+    def send(self, request: Request) -> Response:
+        """Ask, and give whatever came back; a connection that failed is a Response with `error`."""
+        exchange = Exchange(self._handle, self.access, request)
+        try:
+            self._handle.perform()
+        except pycurl.error as failure:
+            return exchange.response(self._handle, _sentence(failure))
+        return exchange.response(self._handle, None)
+
+    def ask(
+        self,
+        method: str,
+        path: str,
+        *,
+        query: Mapping[str, str] | Iterable[tuple[str, str]] = (),
+        body: Any = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> Response:
+        """Ask with a JSON body (or none). Accepts JSON unless `headers` say otherwise."""
+        pairs = tuple(query.items()) if hasattr(query, "items") else tuple(query)
+        wanted = {"Accept": "application/json"} | ({} if body is None else {"Content-Type": "application/json"})
+        wanted |= headers or {}
+        data = body if isinstance(body, bytes) or body is None else orjson.dumps(body)
+        return self.send(Request(method, path, pairs, tuple(wanted.items()), data))
+
+    def get_json(self, path: str, *, query: Mapping[str, str] | Iterable[tuple[str, str]] = ()) -> Any:
+        """Get a document that has to be there: anything but a 2xx is a ClusterError that names what was asked."""
+        return expect_json(self.ask("GET", path, query=query), f"GET {path}")
+
+
+def expect_json(response: Response, what: str) -> Any:
+    """Return the body of a 2xx answer; otherwise raise a ClusterError that says what was asked and what came back."""
+    if response.error:
+        raise ClusterError(f"{what}: {response.error}")
+    try:
+        document = orjson.loads(response.body)
+    except orjson.JSONDecodeError:
+        document = None
+    if not 200 <= response.status < 300:  # noqa: PLR2004  # the class of success
+        message = document.get("message", "") if isinstance(document, dict) else ""
+        raise ClusterError(f"{what}: {response.status} {message}".rstrip())
+    if document is None:
+        raise ClusterError(f"{what}: {response.status}, but the body is no JSON")
+    return document
+
+
+def _sentence(failure: pycurl.error) -> str:
+    code, text = failure.args[0], failure.args[1] if len(failure.args) > 1 else ""
+    return text or f"libcurl error {code}"
