@@ -73,7 +73,6 @@ class Exchange:
         self._warnings: list[str] = []
         self._status_line = False
         handle.setopt(pycurl.URL, url_of(access, request))
-        handle.setopt(pycurl.CUSTOMREQUEST, request.method)
         headers = [f"{name}: {value}" for name, value in (*access.headers, *request.headers)]
         if access.token is not None:
             headers.append(f"Authorization: Bearer {access.token}")
@@ -83,9 +82,8 @@ class Exchange:
             handle.setopt(pycurl.POSTFIELDS, request.body)
             headers.append("Expect:")
         else:
-            handle.unsetopt(pycurl.POSTFIELDS)
-            handle.setopt(pycurl.HTTPGET, 1)
-            handle.setopt(pycurl.CUSTOMREQUEST, request.method)
+            handle.setopt(pycurl.HTTPGET, 1)  # forgets an earlier body
+        handle.setopt(pycurl.CUSTOMREQUEST, request.method)
         handle.setopt(pycurl.HTTPHEADER, headers)
         handle.setopt(pycurl.HEADERFUNCTION, self._on_header)
         handle.setopt(pycurl.WRITEFUNCTION, self._stop if request.headers_only else self._body.write)
