@@ -1,6 +1,6 @@
 """The errors that a user can mend: one class for each, its message says how.
 
-`exit_code` is the contract of the command (README, "Exit codes"); anything else that is raised is our own fault, code 3.
+`exit_code` is the contract of the command (README, "Exit codes"); whatever else is raised is our own fault, code 3.
 """
 
 from __future__ import annotations

@@ -37,7 +37,7 @@ class Verdict(StrEnum):
     ERROR = "error"
 
 
-# --- how to reach a server ---------------------------------------------------------------------------------------------
+# --- how to reach a server --------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +101,7 @@ class Response:
     warnings: tuple[str, ...] = ()
 
 
-# --- what a server serves ----------------------------------------------------------------------------------------------
+# --- what a server serves ---------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -195,7 +195,7 @@ class Snapshot:
     deprecated_calls: tuple[Json, ...] | None = None  # the server's metric, None when it could not be read
 
 
-# --- who asks ----------------------------------------------------------------------------------------------------------
+# --- who asks ---------------------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
@@ -215,7 +215,7 @@ class Identity:
     groups_known: bool = True
 
 
-# --- what is asked -----------------------------------------------------------------------------------------------------
+# --- what is asked ----------------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
@@ -269,7 +269,7 @@ class Attributes:
     path: str = ""
 
 
-# --- what came back, and what it means ---------------------------------------------------------------------------------
+# --- what came back, and what it means --------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
@@ -319,7 +319,7 @@ class Decision:
     witness: Witness
 
 
-# --- the matrix: the shape of matrix.json ------------------------------------------------------------------------------
+# --- the matrix: the shape of matrix.json -----------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
