@@ -1,0 +1,1 @@
+"""Opinions on whether a cell is allowed, one file each."""

@@ -1,0 +1,1 @@
+"""What RBAC objects allow, computed the way the API server's own authorizer computes it."""
