@@ -163,6 +163,7 @@ class Catalog:
     paths: tuple[str, ...] = ()
     unavailable: tuple[Unavailable, ...] = ()
     aggregated: frozenset[str] = frozenset()  # group versions that another server answers for
+    notes: tuple[str, ...] = ()  # what could not be read for sure, one sentence each
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,6 +194,7 @@ class Snapshot:
     namespaces: tuple[str, ...] = ()
     openapi: Mapping[str, str] = field(default_factory=dict)
     deprecated_calls: tuple[Json, ...] | None = None  # the server's metric, None when it could not be read
+    notes: tuple[str, ...] = ()  # what could not be read, one sentence each
 
 
 # --- who asks ---------------------------------------------------------------------------------------------------------
