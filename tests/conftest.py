@@ -1,0 +1,41 @@
+"""What tests share: one control plane for a whole session."""
+
+from __future__ import annotations
+
+import base64
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import yaml
+
+from conformance.clusters import embedded
+from conformance.model import Access, Cluster
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+@pytest.fixture(scope="session")
+def cluster() -> Iterator[Cluster]:
+    """A real API server: a control plane of our own, or the cluster of KUBE_CONFORMANCE_TEST_KUBECONFIG."""
+    given = os.environ.get("KUBE_CONFORMANCE_TEST_KUBECONFIG")
+    if given:
+        yield _cluster_of(Path(given))
+        return
+    with embedded.running(audit_log=True) as started:
+        yield started
+
+
+def _cluster_of(kubeconfig: Path) -> Cluster:
+    """Read a kubeconfig that holds one cluster and one user, certificates in data."""
+    document: dict[str, Any] = yaml.safe_load(kubeconfig.read_text("utf-8"))
+    server, user = document["clusters"][0]["cluster"], document["users"][0]["user"]
+    access = Access(
+        server["server"],
+        ca=base64.b64decode(server["certificate-authority-data"]),
+        certificate=base64.b64decode(user["client-certificate-data"]),
+        key=base64.b64decode(user["client-key-data"]),
+    )
+    return Cluster("embedded", "given", access, ours=True)
