@@ -1,0 +1,52 @@
+"""Every command that developers and CI run, once. Versions of tools stand in pyproject.toml's dependency groups."""
+
+from pathlib import Path
+
+import nox
+
+PYPROJECT = nox.project.load_toml("pyproject.toml")
+
+nox.needs_version = ">=2025.2"
+nox.options.default_venv_backend = "venv"
+nox.options.reuse_venv = "yes"
+nox.options.sessions = ["lint", "types", "tests"]
+
+
+@nox.session
+def audit(session: nox.Session) -> None:
+    """Audit a cluster (the embedded control plane): nox -s audit -- ARGS OF kube-conformance audit."""
+    session.install(".")
+    session.run("kube-conformance", "audit", *session.posargs)
+
+
+@nox.session
+def tests(session: nox.Session) -> None:
+    """Build the wheel and test what is installed from it, not the checkout: nox -s tests -- PYTEST ARGS."""
+    folder = Path(session.create_tmp(), "wheel")
+    session.run("python", "-m", "pip", "wheel", "--quiet", "--no-deps", "--wheel-dir", str(folder), ".")
+    wheel = max(folder.glob("*.whl"), key=lambda file: file.stat().st_mtime)
+    session.install("--force-reinstall", "--no-deps", str(wheel))
+    session.install(str(wheel), *groups("test"))
+    # A safe path keeps the working directory, and so the checkout's conformance/, off sys.path.
+    session.run("pytest", *session.posargs, env={"PYTHONSAFEPATH": "1", "KUBE_CONFORMANCE_EXPECT_WHEEL": "1"})
+
+
+@nox.session
+def lint(session: nox.Session) -> None:
+    """Hold style, format and the layers of ARCHITECTURE.md."""
+    session.install(*groups("lint"))
+    session.run("ruff", "check")
+    session.run("ruff", "format", "--check")
+    session.run("lint-imports")
+
+
+@nox.session
+def types(session: nox.Session) -> None:
+    """Check types strictly, tests included."""
+    session.install(*PYPROJECT["project"]["dependencies"], *groups("types"))
+    session.run("mypy")
+
+
+def groups(*names: str) -> tuple[str, ...]:
+    """What pyproject.toml lists in its dependency groups of these names."""
+    return nox.project.dependency_groups(PYPROJECT, *names)
