@@ -2,6 +2,8 @@ module controlplane
 
 go 1.26.0
 
+godebug default=go1.26
+
 require (
 	go.etcd.io/etcd/server/v3 v3.7.0
 	k8s.io/component-base v0.37.2
