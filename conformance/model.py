@@ -5,6 +5,7 @@ The words are those of the README's glossary. Nothing here imports anything of t
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Literal
@@ -220,6 +221,13 @@ class Identity:
 # --- what is asked ----------------------------------------------------------------------------------------------------
 
 
+_ODD = re.compile(r"[^\w.\-/:]", re.ASCII)
+
+
+def _spelled(text: str) -> str:
+    return _ODD.sub(lambda found: f"+{ord(found[0]):x}", text.replace("*", "..."))
+
+
 @dataclass(frozen=True, slots=True)
 class Endpoint:
     """One row of the matrix: a resource (or subresource) and verb and where it is asked, or a path and verb.
@@ -245,12 +253,15 @@ class Endpoint:
 
     @property
     def id(self) -> str:
-        """The stable name of the row: `apps/v1/deployments/scale:patch`, `v1/pods:list:all`, `/metrics:get`."""
+        """The stable name of the row: `apps/v1/deployments/scale:patch`, `v1/pods:list:all`, `/metrics:get`.
+
+        Only word characters and `. - / : +` occur; `*` is spelled `...`, anything else `+` and its hexadecimal code.
+        """
         if self.path:
-            return f"{self.path.replace('*', '...')}:{self.verb}"
+            return _spelled(f"{self.path}:{self.verb}")
         base = f"{self.group}/{self.version}/{self.plural}" if self.group else f"{self.version}/{self.plural}"
         suffix = "" if self.scope in {"own", "cluster"} else f":{self.scope}"
-        return f"{base}:{self.verb}{suffix}".replace("*", "...")
+        return _spelled(f"{base}:{self.verb}{suffix}")
 
 
 @dataclass(frozen=True, slots=True)
