@@ -18,7 +18,7 @@ import click
 
 from conformance import __version__, commands
 from conformance.errors import ConformanceError
-from conformance.report.text import display
+from conformance.terminal import plain
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -89,7 +89,7 @@ def run(arguments: Sequence[str]) -> int:
         problem.show()
         return USAGE
     except ConformanceError as problem:
-        click.echo(f"error: {display(str(problem))}", err=True)
+        click.echo(f"error: {plain(str(problem))}", err=True)
         return problem.exit_code
     except Exception as problem:  # noqa: BLE001  # the last line of defence: whatever comes here is our fault
         _own_up(problem, debug="--debug" in takewhile(lambda argument: argument != "--", arguments))
@@ -100,7 +100,7 @@ def run(arguments: Sequence[str]) -> int:
 def _own_up(problem: Exception, *, debug: bool) -> None:
     """Say that this is our fault and where the details are."""
     text = "".join(traceback.format_exception(problem))
-    click.echo(f"internal error: {type(problem).__name__}: {display(str(problem))}", err=True)
+    click.echo(f"internal error: {type(problem).__name__}: {plain(str(problem))}", err=True)
     if debug:
         click.echo(text, err=True)
         return
