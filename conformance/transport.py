@@ -63,7 +63,7 @@ def _host_port(server: str) -> tuple[str, int]:
 class Exchange:
     """One request on its way: fills in as libcurl reads, and becomes a Response when it is done."""
 
-    __slots__ = ("_body", "_headers", "_status_line", "_warnings", "request", "started")
+    __slots__ = ("_body", "_headers", "_ends_at_headers", "_warnings", "request", "started")
 
     def __init__(self, handle: pycurl.Curl, access: Access, request: Request) -> None:
         self.request = request
@@ -71,7 +71,7 @@ class Exchange:
         self._body = BytesIO()
         self._headers: dict[str, str] = {}
         self._warnings: list[str] = []
-        self._status_line = False
+        self._ends_at_headers = False
         handle.setopt(pycurl.URL, url_of(access, request))
         headers = [f"{name}: {value}" for name, value in (*access.headers, *request.headers)]
         if access.token is not None:
@@ -86,26 +86,27 @@ class Exchange:
         handle.setopt(pycurl.CUSTOMREQUEST, request.method)
         handle.setopt(pycurl.HTTPHEADER, headers)
         handle.setopt(pycurl.HEADERFUNCTION, self._on_header)
-        handle.setopt(pycurl.WRITEFUNCTION, self._stop if request.headers_only else self._body.write)
+        handle.setopt(pycurl.WRITEFUNCTION, self._body.write)
 
-    def _on_header(self, line: bytes) -> None:
+    def _on_header(self, line: bytes) -> int | None:
+        if line.startswith(b"HTTP/"):
+            self._ends_at_headers = self.request.headers_only and line.partition(b" ")[2].startswith(b"2")
+            return None
         name, colon, value = line.decode("latin-1").partition(":")
         if not colon:
-            return
+            # The empty line ends the headers: whoever wanted no more of a success gets no more.
+            return -1 if self._ends_at_headers and not name.strip() else None
         name, value = name.strip().lower(), value.strip()
         if name == "warning":
             self._warnings.append(value)
         else:
             self._headers[name] = value
-
-    @staticmethod
-    def _stop(_data: bytes) -> int:
-        return -1  # ends the transfer: whoever asked wanted the headers
+        return None
 
     def response(self, handle: pycurl.Curl, error: str | None) -> Response:
         """Make the answer out of what was read; an aborted transfer whose headers came is no error."""
         status = handle.getinfo(pycurl.RESPONSE_CODE)
-        if self.request.headers_only and status:
+        if self._ends_at_headers:
             error = None
         return Response(
             status=0 if error else status,

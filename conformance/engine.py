@@ -1,0 +1,393 @@
+"""Sends what a plan holds: many requests in flight, one thread, answers handed out row by row.
+
+The engine is pumped by whoever waits for a row, and goes on with the next rows meanwhile: while one row is judged, the
+requests of the following ones are on the wire. Bounded: `concurrency` requests in flight and `AHEAD` rows begun.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import heapq
+import random
+import time
+from collections import deque
+from dataclasses import dataclass, replace
+from itertools import count
+from typing import TYPE_CHECKING
+
+import orjson
+import pycurl
+
+from conformance import transport
+from conformance.model import Access, Attributes, Outcome, Request, Response, Review
+from conformance.transport import Exchange
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+
+    from conformance.model import Identity
+    from conformance.placeholders import Placeholders
+    from conformance.plan import Call, Plan, Row
+
+CONCURRENCY = 16
+AHEAD = 12
+TRIES = 4
+WAIT_AT_MOST = 10.0  # seconds that a server's Retry-After is honoured
+_RETRIED = frozenset({429, 502, 503, 504})
+_ANSWERS = frozenset({"ResourceVersionTooLarge", "DisruptionBudget"})  # causes that make a 504 or 429 an answer
+_MESSAGE_BYTES = 4096
+_UNAUTHORIZED = 401
+_ERRORS = 400
+
+Key = tuple[str, str, str]  # identity, oracle, name
+Answers = dict[Key, Outcome | Review]
+
+
+@dataclass(slots=True)
+class Counters:
+    """What was sent: `sent` counts each request once, `retried` its repetitions, `failed` those without an answer."""
+
+    sent: int = 0
+    retried: int = 0
+    failed: int = 0
+
+
+@dataclass(slots=True)
+class Limits:
+    """How hard a server is asked. `qps` 0 means as fast as it answers; `gentle` gives way when it slows down."""
+
+    concurrency: int = CONCURRENCY
+    qps: float = 0.0
+    gentle: bool = False
+
+
+@dataclass(slots=True, eq=False)
+class _Work:
+    row: str
+    key: Key
+    access: str
+    request: Request
+    names: tuple[tuple[str, str], ...] = ()
+    tries: int = 0
+    renewed: bool = False
+    exchange: Exchange | None = None
+
+
+@dataclass(slots=True)
+class _Begun:
+    left: int
+    answers: Answers
+
+
+class Engine:
+    """Asks rows. `accesses` are the identities' own; `reviewer` asks the reviews (None: each identity for itself)."""
+
+    def __init__(
+        self,
+        plan: Plan,
+        accesses: Mapping[str, Access],
+        reviewer: Access | None,
+        placeholders: Placeholders,
+        limits: Limits,
+        *,
+        user_agent: str = transport.USER_AGENT,
+    ) -> None:
+        self.counters = Counters()
+        self._plan = plan
+        self._accesses = dict(accesses)
+        if reviewer is not None:
+            self._accesses[_REVIEWER] = reviewer
+        self._self_review = reviewer is None
+        self._identities = {identity.name: identity for identity in plan.identities}
+        self._placeholders = placeholders
+        self._limits = limits
+        self._window = float(limits.concurrency)
+        self._user_agent = user_agent
+        self._multi = pycurl.CurlMulti()
+        self._multi.setopt(pycurl.M_MAXCONNECTS, limits.concurrency * 4)
+        self._idle: dict[str, list[pycurl.Curl]] = {}
+        self._flying: dict[pycurl.Curl, _Work] = {}
+        self._ready: deque[_Work] = deque()
+        self._later: list[tuple[float, int, _Work]] = []
+        self._ticket = count()
+        self._begun: dict[str, _Begun] = {}
+        self._rows: Iterator[Row] = iter(())
+        self._next_slot = 0.0
+        self._pace = _Pace()
+
+    def close(self) -> None:
+        """Drop every connection and whatever is still on its way."""
+        for handle in list(self._flying):
+            self._multi.remove_handle(handle)
+            handle.close()
+        for handles in self._idle.values():
+            for handle in handles:
+                handle.close()
+        self._flying.clear()
+        self._idle.clear()
+        self._multi.close()
+
+    def run_ahead(self, rows: Iterable[Row]) -> None:
+        """Say which rows will be wanted, in this order, so that they are asked before they are waited for."""
+        self._rows = iter(rows)
+
+    def begin(self, row: Row) -> None:
+        """Start asking a row now."""
+        if row.id in self._begun:
+            return
+        works = [self._work(row, call) for call in self._plan.calls(row)]
+        self._begun[row.id] = _Begun(len(works), {})
+        self._ready.extend(works)
+
+    def answers(self, row: Row) -> Answers:
+        """Wait for all answers of a row, and hand them out once."""
+        self.begin(row)
+        while self._begun[row.id].left:
+            self._pump()
+        self._top_up()
+        return self._begun.pop(row.id).answers
+
+    # --- the pump ---
+
+    def _pump(self) -> None:
+        self._top_up()
+        while True:
+            status, _ = self._multi.perform()
+            if status != pycurl.E_CALL_MULTI_PERFORM:
+                break
+        if not self._collect() and self._flying:
+            self._multi.select(min(0.5, self._until_later()))
+        elif not self._flying:
+            time.sleep(min(0.5, max(0.0, self._until_later())))
+
+    def _until_later(self) -> float:
+        now = time.monotonic()
+        soon = [self._later[0][0] - now] if self._later else []
+        if self._ready and self._limits.qps:
+            soon.append(self._next_slot - now)
+        return max(0.001, min(soon, default=0.5))
+
+    def _top_up(self) -> None:
+        now = time.monotonic()
+        while self._later and self._later[0][0] <= now:
+            self._ready.appendleft(heapq.heappop(self._later)[2])
+        window = int(self._window)
+        while len(self._flying) < window:
+            if not self._ready:
+                if len(self._begun) >= AHEAD:
+                    return
+                row = next(self._rows, None)
+                if row is None:
+                    return
+                self.begin(row)
+                continue
+            if self._limits.qps:
+                if now < self._next_slot:
+                    return
+                self._next_slot = max(self._next_slot, now - 1.0) + 1.0 / self._limits.qps
+            self._send(self._ready.popleft())
+
+    def _send(self, work: _Work) -> None:
+        handles = self._idle.setdefault(work.access, [])
+        access = self._accesses[work.access]
+        if handles:
+            handle = handles.pop()
+        else:
+            handle = pycurl.Curl()
+            transport.prepare(handle, access, user_agent=self._user_agent)
+        work.exchange = Exchange(handle, access, work.request)
+        work.tries += 1
+        self._flying[handle] = work
+        self._multi.add_handle(handle)
+
+    def _collect(self) -> int:
+        done = 0
+        while True:
+            left, fine, failed = self._multi.info_read()
+            for handle in fine:
+                self._arrived(handle, None)
+            for handle, code, text in failed:
+                self._arrived(handle, text or f"libcurl error {code}")
+            done += len(fine) + len(failed)
+            if not left:
+                return done
+
+    def _arrived(self, handle: pycurl.Curl, error: str | None) -> None:
+        work = self._flying.pop(handle)
+        exchange = work.exchange
+        assert exchange is not None  # noqa: S101  # set when it was sent
+        response = exchange.response(handle, error)
+        work.exchange = None
+        self._multi.remove_handle(handle)
+        if self._limits.gentle:
+            self._window = self._pace.window(self._window, self._limits.concurrency, response)
+        if self._again(work, response):
+            handle.close()
+            return
+        self._idle[work.access].append(handle)
+        self.counters.sent += 1
+        self.counters.failed += response.error is not None
+        begun = self._begun[work.row]
+        begun.answers[work.key] = self._read(work, response)
+        begun.left -= 1
+
+    def _again(self, work: _Work, response: Response) -> bool:
+        """Ask once more? After a lapse of the credential, a reset, a time-out or a server that is too busy."""
+        access = self._accesses[work.access]
+        if response.status == _UNAUTHORIZED and access.renew is not None and not work.renewed:
+            work.renewed = True
+            self._renew(work.access, access)
+            self._later_by(work, 0.0)
+            return True
+        transient = response.error is not None or response.status in _RETRIED
+        if not transient or work.tries >= TRIES or any(cause.encode() in response.body for cause in _ANSWERS):
+            return False
+        asked_for = response.headers.get("retry-after", "")
+        backoff = 0.1 * 2**work.tries * random.uniform(0.5, 1.5)  # noqa: S311  # spreads load, guards nothing
+        self._later_by(work, min(float(asked_for), WAIT_AT_MOST) if asked_for.isdigit() else backoff)
+        self.counters.retried += 1
+        return True
+
+    def _renew(self, name: str, access: Access) -> None:
+        assert access.renew is not None  # noqa: S101  # the caller looked
+        self._accesses[name] = access.renew()
+        for handle in self._idle.pop(name, ()):
+            handle.close()  # it holds the old certificate
+        self._idle[name] = []
+
+    def _later_by(self, work: _Work, seconds: float) -> None:
+        heapq.heappush(self._later, (time.monotonic() + seconds, next(self._ticket), work))
+
+    # --- from calls to requests, from responses to outcomes ---
+
+    def _work(self, row: Row, call: Call) -> _Work:
+        key = (call.identity, call.oracle, call.name)
+        if call.request is not None:
+            return _Work(row.id, key, call.identity, self._filled(call.request))
+        identity = self._identities[call.identity]
+        if self._self_review:
+            return _Work(row.id, key, call.identity, self._filled(review_request(call.attributes, None)))
+        return _Work(row.id, key, _REVIEWER, self._filled(review_request(call.attributes, identity)))
+
+    def _filled(self, request: Request) -> Request:
+        fill = self._placeholders.fill
+        return replace(
+            request,
+            path=fill(request.path),
+            query=tuple((name, fill(value)) for name, value in request.query) if request.query else (),
+            body=fill(request.body.decode()).encode() if request.body else None,
+        )
+
+    def _read(self, work: _Work, response: Response) -> Outcome | Review:
+        if work.key[1] == "review":
+            return read_review(response, self._placeholders)
+        return read_outcome(response, self._placeholders)
+
+
+_REVIEWER = "\0reviewer"  # no identity can be named so
+
+
+def review_request(attributes: Attributes, identity: Identity | None) -> Request:
+    """Build the SubjectAccessReview for an identity, or the self kind when nobody is named."""
+    spec: dict[str, object] = {}
+    if attributes.path:
+        spec["nonResourceAttributes"] = {"path": attributes.path, "verb": attributes.verb}
+    else:
+        asked = {
+            "verb": attributes.verb,
+            "group": attributes.group,
+            "version": attributes.version,
+            "resource": attributes.resource,
+            "subresource": attributes.subresource,
+            "namespace": attributes.namespace,
+            "name": attributes.name,
+        }
+        spec["resourceAttributes"] = {key: value for key, value in asked.items() if value}
+    kind = "SelfSubjectAccessReview" if identity is None else "SubjectAccessReview"
+    if identity is not None:
+        spec |= {"user": identity.user, "groups": identity.groups}
+        if identity.uid:
+            spec["uid"] = identity.uid
+        if identity.extra:
+            spec["extra"] = dict(identity.extra)
+    body = orjson.dumps({"apiVersion": "authorization.k8s.io/v1", "kind": kind, "spec": spec})
+    path = f"/apis/authorization.k8s.io/v1/{kind.lower()}s"
+    return Request("POST", path, (), _JSON_BOTH, body)
+
+
+_JSON_BOTH = (("Accept", "application/json"), ("Content-Type", "application/json"))
+
+
+def read_review(response: Response, placeholders: Placeholders) -> Review:
+    """Read a review's answer; anything but a 201 with a status is a Review with `error`."""
+    if response.error:
+        return Review(allowed=False, error=response.error)
+    try:
+        document = orjson.loads(response.body)
+        status = document["status"]
+        if response.status >= _ERRORS or not isinstance(status, dict):
+            return Review(allowed=False, error=f"{response.status} {document.get('message', '')}".rstrip())
+        mask = placeholders.mask_message
+        return Review(
+            allowed=status.get("allowed") is True,
+            denied=status.get("denied") is True,
+            reason=mask(str(status.get("reason", ""))),
+            evaluation_error=mask(str(status.get("evaluationError", ""))),
+        )
+    except (orjson.JSONDecodeError, KeyError, TypeError, AttributeError):
+        return Review(allowed=False, error=f"{response.status}, but not the answer of a review")
+
+
+def read_outcome(response: Response, placeholders: Placeholders) -> Outcome:
+    """Keep of an answer what a Status says; the body of a success is dropped here and never stored."""
+    if response.error:
+        return Outcome(0, error=response.error, audited=False, seconds=response.seconds)
+    mask = placeholders.mask_message
+    reason = message = kind = ""
+    causes: tuple[str, ...] = ()
+    if response.status >= _ERRORS:
+        document: object = None
+        with contextlib.suppress(orjson.JSONDecodeError):
+            document = orjson.loads(response.body)
+        if isinstance(document, dict):
+            reason, kind = str(document.get("reason", "")), str(document.get("kind", ""))
+            message = str(document.get("message", ""))
+            details = document.get("details")
+            listed = details.get("causes") if isinstance(details, dict) else None
+            if isinstance(listed, list):
+                causes = tuple(str(c.get("reason", "")) for c in listed if isinstance(c, dict))
+        else:
+            message = response.body.decode("utf-8", "replace")
+    return Outcome(
+        status=response.status,
+        reason=reason,
+        message=mask(message.encode("utf-8", "replace")[:_MESSAGE_BYTES].decode("utf-8", "ignore")),
+        kind=kind,
+        causes=causes,
+        audited="audit-id" in response.headers,
+        seconds=response.seconds,
+        warnings=tuple(mask(warning) for warning in response.warnings),
+    )
+
+
+class _Pace:
+    """Gives way on a server that others use: halves the window when latency doubles or a 429 comes, and recovers slowly."""
+
+    def __init__(self) -> None:
+        self._usual = 0.0
+        self._recent = 0.0
+        self._seen = 0
+
+    def window(self, window: float, most: int, response: Response) -> float:
+        self._seen += 1
+        self._recent = response.seconds if self._seen == 1 else 0.9 * self._recent + 0.1 * response.seconds
+        if self._seen <= _SETTLED:
+            self._usual = self._recent
+            return window
+        if response.status == 429 or self._recent > 2 * self._usual:  # noqa: PLR2004  # as SEMANTICS says
+            self._seen = 0
+            return max(1.0, window / 2)
+        return min(float(most), window + 0.05)
+
+
+_SETTLED = 20
