@@ -133,8 +133,8 @@ def test_a_signal_ends_it_in_order_with_2(end: signal.Signals) -> None:
         from conformance import cli
         @click.command()
         def command():
-            print("ready", flush=True)
             try:
+                print("ready", flush=True)
                 signal.pause()
             finally:
                 print("cleaned up", flush=True)
