@@ -41,7 +41,7 @@ def test_a_signature_is_by_the_authority_and_the_key_fits(sign: Callable[[pki.Pa
 
 
 @pytest.mark.parametrize(("seconds", "valid"), [(3600, True), (-60, False)])
-def test_a_certificate_is_valid_for_the_time_that_was_said(seconds: float, valid: bool) -> None:
+def test_a_certificate_is_valid_for_the_time_that_was_said(seconds: float, *, valid: bool) -> None:
     parsed = x509.load_pem_x509_certificate(pki.sign_client(SIGNER, "jane", seconds=seconds)[0])
     assert parsed.not_valid_before_utc < parsed.not_valid_after_utc
     assert (parsed.not_valid_before_utc < dt.datetime.now(dt.UTC) < parsed.not_valid_after_utc) is valid

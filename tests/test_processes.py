@@ -97,7 +97,7 @@ def test_a_killed_supervisor_takes_its_programs_along_and_the_next_one_sweeps(tm
 @pytest.mark.parametrize(
     ("name", "age", "swept"), [("new-x-1", 0, False), ("new-x-1", 3600, True), ("y-1", 3600, False)]
 )
-def test_a_sweep_takes_only_what_is_nobodys(tmp_path: Path, name: str, age: float, swept: bool) -> None:
+def test_a_sweep_takes_only_what_is_nobodys(tmp_path: Path, name: str, age: float, *, swept: bool) -> None:
     (tmp_path / name).mkdir()
     then = time.time() - age
     os.utime(tmp_path / name, (then, then))
