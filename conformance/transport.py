@@ -83,6 +83,7 @@ class Exchange:
             headers.append("Expect:")
         else:
             handle.setopt(pycurl.HTTPGET, 1)  # forgets an earlier body
+        handle.setopt(pycurl.NOBODY, request.method == "HEAD")  # whose answer tells the length of a body it hasn't
         handle.setopt(pycurl.CUSTOMREQUEST, request.method)
         handle.setopt(pycurl.HTTPHEADER, headers)
         handle.setopt(pycurl.HEADERFUNCTION, self._on_header)

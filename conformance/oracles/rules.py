@@ -7,7 +7,6 @@ few identities cost microseconds each.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from itertools import product
 from typing import TYPE_CHECKING
 
 from conformance.model import Answer, Decision, Witness
@@ -46,17 +45,6 @@ class Grant:
     rule: Rule
     source: Source
     namespace: str
-
-
-@dataclass(frozen=True, slots=True)
-class Named:
-    """What rules name, for rows that discovery doesn't know: sorted, `*` standing for itself.
-
-    `resources` holds (group, `plural[/subresource]`, verb), `paths` (non-resource URL, verb).
-    """
-
-    resources: tuple[tuple[str, str, str], ...]
-    paths: tuple[tuple[str, str], ...]
 
 
 class Rules:
@@ -260,12 +248,3 @@ class _Holdings:
                 denial = Decision(Answer.DENIED, Witness("rbac", text))
             self._denials[key] = denial
         return denial
-
-
-def rows_named_by_rules(rbac: Rbac) -> Named:
-    """Give every group, resource and verb, and every path and verb, that a rule of any role names together."""
-    rules = {Rule.of(rule) for role in (*rbac.cluster_roles, *rbac.roles) for rule in role.get("rules") or ()}
-    return Named(
-        resources=tuple(sorted({it for rule in rules for it in product(rule.api_groups, rule.resources, rule.verbs)})),
-        paths=tuple(sorted({it for rule in rules for it in product(rule.non_resource_urls, rule.verbs)})),
-    )

@@ -2,14 +2,15 @@
 
 Upstream: plugin/pkg/auth/authorizer/node/node_authorizer.go. It stands before RBAC and allows a kubelet its own Node
 and lease, and objects that a graph of the cluster's pods ties to the node. That graph isn't in a snapshot, so what
-hangs on it is None, "can't be told". What doesn't hang on it comes from rules that are compiled into the server and that
-it also publishes as ClusterRole `system:node` (bound to nobody): read from there, they are right for any version.
+hangs on it is None, "can't be told". What doesn't hang on it comes from rules that are compiled into the server and
+that it also publishes as ClusterRole `system:node` (bound to nobody): read from there, they are right for any version.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from conformance.placeholders import ABSENT
 from conformance.rbac.predicates import Rule, rules_allow
 
 if TYPE_CHECKING:
@@ -90,5 +91,6 @@ def node_allows(node: str, attributes: Attributes, rules: Sequence[Rule]) -> boo
         return True
     if verb in OWN.get(key, ()):
         return attributes.name == node
-    placed = bool(attributes.namespace) or key not in NAMESPACED
-    return None if placed and attributes.name and verb in BY_GRAPH.get(key, ()) else False
+    # What does not exist is tied to no node.
+    named = attributes.name not in {"", ABSENT} and (attributes.namespace or key not in NAMESPACED)
+    return None if named and verb in BY_GRAPH.get(key, ()) else False
