@@ -199,7 +199,7 @@ def test_pytest_flags_come_from_the_table(pytester: pytest.Pytester) -> None:
             return f"got {got.identity} {got.plan} {got.qps} {sorted(got.given)}"
         """
     )
-    result = pytester.runpytest_subprocess(
+    result = pytester.runpytest_inprocess(
         *("-p", "no:kube-conformance"),
         *("--conformance-identity=a", "--conformance-identity=b", "--conformance-plan", "--conformance-qps=7"),
     )

@@ -68,9 +68,7 @@ def test_an_old_compiler_is_not(machine: Path, script: str) -> None:
     assert cli.run(["doctor"]) == 1
 
 
-def test_downloads_are_enough(
-    machine: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_downloads_are_enough(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.setenv("KUBE_CONFORMANCE_OFFLINE", "0")
     monkeypatch.setenv("HTTPS_PROXY", "http://user:secret@proxy.invalid")
     assert cli.run(["doctor"]) == 0
