@@ -46,7 +46,8 @@ class Access:
     """One way to talk to an API server: where it is and what is shown to it.
 
     `ca`, `certificate` and `key` are PEM; they stay in memory and never appear in a repr. `renew` gives a fresh value
-    for credentials that rotate (exec plugins, token files).
+    for credentials that rotate (exec plugins, token files); it is asked after a 401, and from `expires` on, a moment
+    (seconds since 1970) that lies well before the credential lapses. `unix_socket` is where to connect instead.
     """
 
     server: str
@@ -58,6 +59,8 @@ class Access:
     tls_server_name: str | None = None
     insecure: bool = False
     proxy: str | None = None
+    unix_socket: str | None = None
+    expires: float | None = None
     renew: Callable[[], Access] | None = field(default=None, repr=False, compare=False)
 
 
@@ -68,6 +71,7 @@ class Cluster:
     `ours` is true when kube-conformance created it, which is what allows mode `full` by default.
     `admin` is the access that prepares identities, reads the snapshot and asks reviews.
     `signer` is the CA that client certificates of a cluster of ours can be signed with: PEM certificate and key.
+    `kubeconfig` is where its name is a context: files, as the variable KUBECONFIG lists them.
     """
 
     provider: str
@@ -76,6 +80,7 @@ class Cluster:
     ours: bool
     signer: tuple[bytes, bytes] | None = field(default=None, repr=False)
     audit_log: str | None = None
+    kubeconfig: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,11 +24,12 @@ if TYPE_CHECKING:
 USER_AGENT = f"kube-conformance/{__version__}"
 CONNECT_SECONDS = 10
 ANSWER_SECONDS = 30
+_UNAUTHORIZED = 401
 
 
 def url_of(access: Access, request: Request) -> str:
     """The whole address of a request: the server (which may have a path prefix), the path, escaped, and the query."""
-    address = access.server.rstrip("/") + quote(request.path, safe="/:@!$&'()*+,;=~")
+    address = _address(access) + quote(request.path, safe="/:@!$&'()*+,;=~")
     return f"{address}?{urlencode(request.query)}" if request.query else address
 
 
@@ -52,7 +53,30 @@ def prepare(handle: pycurl.Curl, access: Access, *, user_agent: str = USER_AGENT
     if access.tls_server_name:
         # libcurl takes the name for SNI and for verification from the URL: ask that name, connect to the real address.
         host, port = _host_port(access.server)
-        handle.setopt(pycurl.CONNECT_TO, [f"{access.tls_server_name}:{port}:{host}:{port}"])
+        inner = f"[{host}]" if ":" in host else host
+        handle.setopt(pycurl.CONNECT_TO, [f"{access.tls_server_name}:{port}:{inner}:{port}"])
+    if access.unix_socket:
+        handle.setopt(pycurl.UNIX_SOCKET_PATH, access.unix_socket)
+
+
+def _address(access: Access) -> str:
+    if not access.tls_server_name:
+        return access.server.rstrip("/")
+    parts = urlsplit(access.server)
+    port = f":{parts.port}" if parts.port else ""
+    return parts._replace(netloc=f"{access.tls_server_name}{port}").geturl().rstrip("/")
+
+
+def impersonation(
+    user: str, groups: Iterable[str] = (), uid: str = "", extra: Iterable[tuple[str, Iterable[str]]] = ()
+) -> tuple[tuple[str, str], ...]:
+    """Give the headers that ask as somebody else. Keys of `extra` are escaped, for a header's name holds few letters."""
+    return (
+        ("Impersonate-User", user),
+        *(("Impersonate-Group", group) for group in groups),
+        *([("Impersonate-Uid", uid)] if uid else []),
+        *((f"Impersonate-Extra-{quote(key, safe='')}", value) for key, values in extra for value in values),
+    )
 
 
 def _host_port(server: str) -> tuple[str, int]:
@@ -124,6 +148,7 @@ class Client:
 
     def __init__(self, access: Access, *, user_agent: str = USER_AGENT) -> None:
         self.access = access
+        self._user_agent = user_agent
         self._handle = pycurl.Curl()
         prepare(self._handle, access, user_agent=user_agent)
 
@@ -139,6 +164,21 @@ class Client:
 
     def send(self, request: Request) -> Response:
         """Ask, and give whatever came back; a connection that failed is a Response with `error`."""
+        renew, expires = self.access.renew, self.access.expires
+        if renew is not None and expires is not None and time.time() >= expires:
+            self._show(renew())
+        response = self._send(request)
+        if response.status == _UNAUTHORIZED and renew is not None:
+            self._show(renew())
+            response = self._send(request)
+        return response
+
+    def _show(self, access: Access) -> None:
+        self._handle.close()  # a connection with the old certificate would stay the old user's
+        self.access, self._handle = access, pycurl.Curl()
+        prepare(self._handle, access, user_agent=self._user_agent)
+
+    def _send(self, request: Request) -> Response:
         exchange = Exchange(self._handle, self.access, request)
         try:
             self._handle.perform()
