@@ -70,7 +70,7 @@ def _address(access: Access) -> str:
 def impersonation(
     user: str, groups: Iterable[str] = (), uid: str = "", extra: Iterable[tuple[str, Iterable[str]]] = ()
 ) -> tuple[tuple[str, str], ...]:
-    """Give the headers that ask as somebody else. Keys of `extra` are escaped, for a header's name holds few letters."""
+    """Give the headers that ask as somebody else; keys of `extra` are escaped, as a header name holds few letters."""
     return (
         ("Impersonate-User", user),
         *(("Impersonate-Group", group) for group in groups),
@@ -87,7 +87,7 @@ def _host_port(server: str) -> tuple[str, int]:
 class Exchange:
     """One request on its way: fills in as libcurl reads, and becomes a Response when it is done."""
 
-    __slots__ = ("_body", "_headers", "_ends_at_headers", "_warnings", "request", "started")
+    __slots__ = ("_body", "_ends_at_headers", "_headers", "_warnings", "request", "started")
 
     def __init__(self, handle: pycurl.Curl, access: Access, request: Request) -> None:
         self.request = request
