@@ -208,7 +208,7 @@ def _version(group: str, version: str, entries: Iterable[_Entry]) -> _Version:
     refused = []
     for e in entries:
         plural = f"{e.name}/{e.subresource}" if e.subresource else e.name
-        if not all(_is_segment(part) for part in plural.split("/")):
+        if not (_is_segment(e.name) and (not e.subresource or all(map(_is_segment, e.subresource.split("/"))))):
             refused.append(plural)
             continue
         refused += [f"{plural}:{verb}" for verb in e.verbs if not _is_segment(verb)]
@@ -237,28 +237,30 @@ def _version(group: str, version: str, entries: Iterable[_Entry]) -> _Version:
 
 
 def _assemble(client: Client, listed: Iterable[_Listed]) -> Catalog:
-    groups: list[Group] = []
+    groups: dict[str, Group] = {}
     resources: list[Resource] = []
     unavailable: list[Unavailable] = []
     foreign, down, note = _api_services(client)
     read: set[str] = set()
     for group, versions in listed:
-        usable = []
+        usable = list(groups[group.name].versions) if group.name in groups else []
         for version in versions:
             name = f"{group.name}/{version.name}" if group.name else version.name
             if not _is_group_version(group.name, version.name):
                 unavailable.append(Unavailable(name, "this is no name of a group and version"))
-                continue
-            usable.append(version.name)
-            if version.failure:
-                unavailable.append(Unavailable(name, down.pop(name, version.failure)))
-                continue
-            read.add(name)
-            resources += version.resources
-            unavailable += [Unavailable(name, f"the name {bad!r} can't be asked for") for bad in version.refused]
+            elif version.name in usable:
+                unavailable.append(Unavailable(name, "listed again: only what the first entry says was taken"))
+            else:
+                usable.append(version.name)
+                if version.failure:
+                    unavailable.append(Unavailable(name, down.pop(name, version.failure)))
+                    continue
+                read.add(name)
+                resources += version.resources
+                unavailable += [Unavailable(name, f"the name {bad!r} can't be asked for") for bad in version.refused]
         if usable:
             preferred = group.preferred if group.preferred in usable else usable[0]
-            groups.append(Group(group.name, tuple(usable), preferred))
+            groups[group.name] = Group(group.name, tuple(usable), preferred)
     if not read:
         first = f"{unavailable[0].group_version}: {unavailable[0].reason}" if unavailable else "there is none"
         raise ClusterError(f"discovery: no group version could be read; {first}")
@@ -266,7 +268,7 @@ def _assemble(client: Client, listed: Iterable[_Listed]) -> Catalog:
     if foreign is None:
         foreign = frozenset(r.group_version for r in resources if r.group not in _OWN_GROUPS)
     return Catalog(
-        groups=tuple(groups),
+        groups=tuple(groups.values()),
         resources=tuple(resources),
         unavailable=tuple(unavailable),
         aggregated=foreign & read,
@@ -276,21 +278,20 @@ def _assemble(client: Client, listed: Iterable[_Listed]) -> Catalog:
 
 def _api_services(client: Client) -> tuple[frozenset[str] | None, dict[str, str], str]:
     """Ask which group versions other servers answer for (None: can't be read), which of those are down, and why."""
+    foreign, down = set(), {}
     try:
-        services = listing.items(client, "/apis/apiregistration.k8s.io/v1/apiservices")
-    except ClusterError as problem:
+        for service in listing.items(client, "/apis/apiregistration.k8s.io/v1/apiservices"):
+            spec = _dict(service, "spec")
+            if not _dict(spec, "service"):
+                continue
+            name = f"{_text(spec, 'group')}/{_text(spec, 'version')}".removeprefix("/")
+            foreign.add(name)
+            for condition in _dicts(_dict(service, "status"), "conditions"):
+                if _text(condition, "type") == "Available" and _text(condition, "status") != "True":
+                    down[name] = f"{_text(condition, 'reason')}: {_text(condition, 'message')}"
+    except (ClusterError, _MalformedError) as problem:
         note = "APIServices could not be read, so each group that is not Kubernetes' own counts as another server's"
         return None, {}, f"{note} ({problem})"
-    foreign, down = set(), {}
-    for service in services:
-        spec, status = service.get("spec") or {}, service.get("status") or {}
-        if not spec.get("service"):
-            continue
-        name = f"{spec.get('group', '')}/{spec.get('version', '')}".removeprefix("/")
-        foreign.add(name)
-        for condition in status.get("conditions") or ():
-            if condition.get("type") == "Available" and condition.get("status") != "True":
-                down[name] = f"{condition.get('reason', '')}: {condition.get('message', '')}"
     return frozenset(foreign), down, ""
 
 

@@ -121,8 +121,8 @@ class _Relay:
             clients.add(task)
             try:
                 await _Connection(self, reader, writer).serve()
-            except (OSError, asyncio.IncompleteReadError):
-                pass  # either side went away
+            except (OSError, asyncio.IncompleteReadError, asyncio.CancelledError):
+                pass  # either side went away, or the block is over
             except Exception as failure:  # noqa: BLE001  # a mistake of a flip or of ours: told at the end
                 self.failures.append(failure)
             finally:
