@@ -42,12 +42,12 @@ class Rule:
 
 def verb_matches(rule: Rule, requested_verb: str) -> bool:
     """Say whether the rule names the verb or all of them."""
-    return any(rule_verb in (ALL, requested_verb) for rule_verb in rule.verbs)
+    return ALL in rule.verbs or requested_verb in rule.verbs
 
 
 def api_group_matches(rule: Rule, requested_group: str) -> bool:
     """Say whether the rule names the API group or all of them; the core group is `""`."""
-    return any(rule_group in (ALL, requested_group) for rule_group in rule.api_groups)
+    return ALL in rule.api_groups or requested_group in rule.api_groups
 
 
 def resource_matches(rule: Rule, combined_requested_resource: str, requested_subresource: str) -> bool:
