@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from conformance.clusters import embedded, processes, provider
+from conformance.clusters import assets, embedded, processes, provider
 from conformance.errors import ClusterError, UsageError
 from conformance.transport import Client
 
@@ -52,7 +52,7 @@ def programs_in(folder: Path) -> list[str]:
             where, command = (process / "cwd").readlink(), (process / "cmdline").read_bytes()
         except OSError:
             continue
-        if str(folder) in where or os.fsencode(folder) in command:
+        if str(folder) in str(where) or os.fsencode(folder) in command:
             found.append(f"{process.name} {command!r}")
     return found
 
@@ -81,6 +81,21 @@ def test_nothing_is_left_after_the_block(tmp_path: Path) -> None:
         assert len(left(tmp_path)) >= 4
     assert left(tmp_path) == []
     assert any(sentence.startswith("ready after") for sentence in said)
+
+
+@pytest.mark.server
+def test_a_directory_without_the_controller_manager_serves_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    programs = tmp_path / "programs"
+    programs.mkdir()
+    whole = assets.find(say=QUIET.append)
+    for name in assets.NEEDED:
+        (programs / name).symlink_to(whole.program(name).resolve())
+    monkeypatch.setenv("KUBEBUILDER_ASSETS", str(programs))
+    monkeypatch.delenv("KUBE_CONFORMANCE_ASSETS", raising=False)
+    said = list[str]()
+    with embedded.running(say=said.append) as cluster, Client(cluster.admin) as client:
+        assert not client.get_json("/apis/rbac.authorization.k8s.io/v1/clusterroles/admin")["rules"]
+    assert "without kube-controller-manager the roles admin, edit and view grant nothing" in said
 
 
 def others_may_enter(folder: Path) -> bool:
