@@ -1,20 +1,23 @@
-"""A cluster as it is at one moment: server -> snapshot, frozen before the first probe; and its form in a run file."""
+"""A cluster as it is at one moment: server -> snapshot, frozen before the first probe."""
 
 from __future__ import annotations
 
 import re
-from dataclasses import asdict, replace
-from typing import TYPE_CHECKING, Any, TypeVar
+from dataclasses import replace
+from typing import TYPE_CHECKING, TypeVar
 
 from conformance import discovery, listing, openapi, paths
-from conformance.errors import ClusterError, RunFileError
-from conformance.model import Catalog, Group, Rbac, Resource, Snapshot, Unavailable
+from conformance.errors import ClusterError
+from conformance.model import Rbac, Snapshot
+from conformance.snapshot_json import dump, load
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from conformance.model import Json
     from conformance.transport import Client
+
+__all__ = ["deprecated_calls", "dump", "load", "reread_rbac", "take"]
 
 _Read = TypeVar("_Read")
 
@@ -136,49 +139,3 @@ def deprecated_calls(metrics: str) -> tuple[Json, ...]:
 
 def _unescaped(match: re.Match[str]) -> str:
     return "\n" if match[1] == "n" else match[1]
-
-
-# --- its form in a run file -------------------------------------------------------------------------------------------
-
-
-def dump(snapshot: Snapshot) -> Json:
-    """Give the snapshot as plain JSON values."""
-    return {key: _plain(value) for key, value in asdict(snapshot).items()}
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {key: _plain(item) for key, item in value.items()}
-    if isinstance(value, frozenset):
-        return sorted(value)
-    return [_plain(item) for item in value] if isinstance(value, list | tuple) else value
-
-
-def load(document: Json) -> Snapshot:
-    """Make the snapshot that `dump` was given; a RunFileError when the document is none."""
-    try:
-        catalog, rbac = document["catalog"], document["rbac"]
-        calls = document["deprecated_calls"]
-        return Snapshot(
-            server_version=document["server_version"],
-            catalog=Catalog(
-                groups=tuple(Group(**_tuples(group)) for group in catalog["groups"]),
-                resources=tuple(Resource(**_tuples(resource)) for resource in catalog["resources"]),
-                paths=tuple(catalog["paths"]),
-                unavailable=tuple(Unavailable(**item) for item in catalog["unavailable"]),
-                aggregated=frozenset(catalog["aggregated"]),
-                notes=tuple(catalog["notes"]),
-            ),
-            rbac=Rbac(**_tuples(rbac)),
-            namespaces=tuple(document["namespaces"]),
-            openapi=dict(document["openapi"]),
-            deprecated_calls=None if calls is None else tuple(calls),
-            notes=tuple(document["notes"]),
-        )
-    except (KeyError, TypeError, AttributeError) as problem:
-        raise RunFileError(f"the snapshot of a run can't be read: {type(problem).__name__} {problem}") from problem
-
-
-def _tuples(fields: Json) -> Json:
-    """Turn the lists of a flat value's fields into the tuples that its dataclass holds."""
-    return {key: tuple(value) if isinstance(value, list) else value for key, value in fields.items()}
