@@ -303,30 +303,13 @@ def _toml(file: Path) -> Iterable[tuple[str, object, int | None]]:
 
 
 def _yaml(file: Path) -> Iterable[tuple[str, object, int | None]]:
-    """Give key, value and line of each setting of a YAML file, which is one flat mapping."""
-    import yaml  # noqa: PLC0415  # who has no such file does not wait for it
+    """Give key, value and line of each setting of a YAML file; one of comments alone has none."""
+    from conformance import yamlfile  # noqa: PLC0415  # who has no such file does not wait for the parser
 
-    loader = yaml.SafeLoader(file.read_text(encoding="utf-8"))
-    try:
-        node = loader.get_single_node()
-        if node is None:
-            return
-        if not isinstance(node, yaml.MappingNode):
-            raise FileError(
-                file, node.start_mark.line + 1, f"must be settings, one a line; valid: {', '.join(_BY_NAME)}"
-            )
-        seen: set[str] = set()
-        for key_node, value_node in node.value:
-            key, line = str(loader.construct_object(key_node, deep=True)), key_node.start_mark.line + 1
-            if key in seen:
-                raise FileError(file, line, f"{key} stands here twice")
-            seen.add(key)
-            yield key, loader.construct_object(value_node, deep=True), line
-    except yaml.MarkedYAMLError as problem:
-        mark = problem.problem_mark
-        raise FileError(file, mark.line + 1 if mark else None, str(problem.problem)) from None
-    finally:
-        loader.dispose()
+    if all(line.lstrip().startswith("#") or not line.strip() for line in file.read_text("utf-8").splitlines()):
+        return
+    for key, node in yamlfile.read(file).pairs().items():
+        yield key, yamlfile.plain(node), node.line
 
 
 # --- flags ------------------------------------------------------------------------------------------------------------

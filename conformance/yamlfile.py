@@ -147,6 +147,16 @@ def flag(node: Node) -> bool:
     return _scalar(node, "bool", "true or false").lower() in {"true", "yes", "on"}
 
 
+def plain(node: Node) -> str | float | bool | list[Any]:
+    """Read a text, a number, true or false, or a list of such, for somebody who decides later what it has to be."""
+    if isinstance(node.node, yaml.SequenceNode):
+        return [plain(entry) for entry in node.items()]
+    if node.node.tag in {f"{_TAG}int", f"{_TAG}float"}:
+        number: float = yaml.safe_load(node.node.value)
+        return number
+    return flag(node) if node.node.tag == f"{_TAG}bool" else text(node)
+
+
 def date(node: Node) -> dt.date:
     """Read a day, as 2027-01-31."""
     value = _scalar(node, "timestamp", "a date such as 2027-01-31")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from conformance.errors import FileError
-from conformance.yamlfile import Key, choice, date, each, every, flag, line, read, table, text, texts
+from conformance.yamlfile import Key, choice, date, each, every, flag, line, plain, read, table, text, texts
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -56,6 +56,23 @@ entries:
     assert entries[1] == {
         "name": "b", "groups": (), "until": None, "on": False, "level": "low", "extra": {}, "note": "",
     }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("content", "value"),
+    [("3", 3), ("2.5", 2.5), ("'3'", "3"), ("words", "words"), ("off", False), ("[a, 1, [true]]", ["a", 1, [True]])],
+)
+def test_a_plain_value_keeps_its_type(file: Path, content: str, value: object) -> None:
+    file.write_text(content)
+    read_back = plain(read(file))
+    assert (read_back, type(read_back)) == (value, type(value))
+
+
+@pytest.mark.parametrize("content", ["{a: 1}", "2027-01-31", "~", "!!python/name:os.system"])
+def test_what_is_not_plain_is_refused(file: Path, content: str) -> None:
+    file.write_text(content)
+    with pytest.raises(FileError, match="has to be text"):
+        plain(read(file))
 
 
 MISTAKES = {
