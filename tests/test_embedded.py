@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from conformance.clusters import assets, embedded, processes, provider
+from conformance.clusters import assets, embedded, processes
 from conformance.errors import ClusterError, UsageError
 from conformance.transport import Client
 
@@ -60,12 +60,6 @@ def programs_in(folder: Path) -> list[str]:
 def left(folder: Path) -> list[str]:
     """List what there is of control planes below this folder: processes, directories, files."""
     return [*programs_in(folder), *(str(path) for path in (folder / "tmp").iterdir())]
-
-
-def test_it_is_a_provider() -> None:
-    assert provider("embedded").is_available() is None
-    with pytest.raises(UsageError, match=r"there are .*embedded"):
-        provider("clouds")
 
 
 @pytest.mark.server

@@ -138,26 +138,23 @@ def birth(pid: int) -> str | None:
         # The name in parentheses may hold anything; the start time is the 20th field behind it (proc_pid_stat(5)).
         fields = Path(f"/proc/{pid}/stat").read_text("utf-8", "replace").rpartition(")")[2].split()
         boot = Path("/proc/sys/kernel/random/boot_id").read_text("ascii").strip()
-    except (FileNotFoundError, ProcessLookupError):
+    except (FileNotFoundError, ProcessLookupError):  # the second when it ends between opening and reading
         return None
-    return None if fields[0] in "ZX" else f"{boot}/{fields[19]}"
+    return None if fields[0] in "ZX" else f"{boot}/{fields[19]}"  # a zombie has ended
 
 
 def end(pid: int, born: str, seconds: float = 20) -> None:
-    """End the process of this number and birth and wait for it; never touches another that has its number now."""
-    try:
-        handle = os.pidfd_open(pid)
-    except ProcessLookupError:
-        return
-    try:
-        for number in (signal.SIGTERM, signal.SIGKILL):
-            if birth(pid) != born:  # looked at after the handle was had, so the handle is of the same process
-                return
-            with contextlib.suppress(ProcessLookupError):
-                signal.pidfd_send_signal(handle, number)
-            if select.select([handle], [], [], seconds)[0]:
-                with contextlib.suppress(ChildProcessError):  # ours only when this very process detached it
-                    os.waitpid(pid, 0)
-                return
-    finally:
-        os.close(handle)
+    """End the process of this number and birth and wait for it; never touches another that has its number now.
+
+    A number is handed out again only after all others were, so between the look and the signal it stays what it is.
+    """
+    for number in (signal.SIGTERM, signal.SIGKILL):
+        if birth(pid) != born:
+            return
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, number)
+        deadline = time.monotonic() + seconds
+        while birth(pid) == born and time.monotonic() < deadline:
+            time.sleep(0.01)
+        with contextlib.suppress(ChildProcessError):  # ours to bury only when this very process detached it
+            os.waitpid(pid, os.WNOHANG)
