@@ -15,7 +15,7 @@ import orjson
 import pycurl
 
 from conformance import __version__
-from conformance.errors import ClusterError
+from conformance.errors import ClusterError, UsageError
 from conformance.model import Access, Request, Response
 
 if TYPE_CHECKING:
@@ -71,12 +71,16 @@ def impersonation(
     user: str, groups: Iterable[str] = (), uid: str = "", extra: Iterable[tuple[str, Iterable[str]]] = ()
 ) -> tuple[tuple[str, str], ...]:
     """Give the headers that ask as somebody else; keys of `extra` are escaped, as a header name holds few letters."""
-    return (
+    headers = (
         ("Impersonate-User", user),
         *(("Impersonate-Group", group) for group in groups),
         *([("Impersonate-Uid", uid)] if uid else []),
         *((f"Impersonate-Extra-{quote(key, safe='')}", value) for key, values in extra for value in values),
     )
+    for name, value in headers:
+        if not value.isprintable() or value != value.strip():
+            raise UsageError(f"{name}: {value!r} cannot be sent as a header")
+    return headers
 
 
 def _host_port(server: str) -> tuple[str, int]:
@@ -109,7 +113,7 @@ class Exchange:
             handle.setopt(pycurl.HTTPGET, 1)  # forgets an earlier body
         handle.setopt(pycurl.NOBODY, request.method == "HEAD")  # whose answer tells the length of a body it hasn't
         handle.setopt(pycurl.CUSTOMREQUEST, request.method)
-        handle.setopt(pycurl.HTTPHEADER, headers)
+        handle.setopt(pycurl.HTTPHEADER, [header.encode() for header in headers])  # names of users are UTF-8
         handle.setopt(pycurl.HEADERFUNCTION, self._on_header)
         handle.setopt(pycurl.WRITEFUNCTION, self._body.write)
 
