@@ -78,6 +78,7 @@ def test_an_answer_through_the_proxy_equals_the_direct_one(
         ("GET", "/api/v1/namespaces/default", (), None),
         ("GET", "/apis/rbac.authorization.k8s.io/v1/clusterroles", (("limit", "500"),), None),
         ("DELETE", "/api/v1/namespaces/default/pods/absent", (("dryRun", "All"),), None),
+        ("HEAD", "/version", (), None),
         ("GET", "/api/v1/namespaces/default/pods/absent/exec", (("command", "a b"),), None),
         ("GET", "/version", (), None),
     )
