@@ -371,7 +371,7 @@ def read_outcome(response: Response, placeholders: Placeholders) -> Outcome:
 
 
 class _Pace:
-    """Gives way on a server that others use: halves the window when latency doubles or a 429 comes, and recovers slowly."""
+    """Gives way on a server that others use: halves the window when latency doubles or a 429 comes; recovers slowly."""
 
     def __init__(self) -> None:
         self._usual = 0.0

@@ -30,7 +30,8 @@ class Placeholders:
         pairs = {self.own: OWN, self.other: OTHER, self.absent: ABSENT, self.run: RUN}
         # A namespace that the run did not make keeps its name: it is no secret of the run and rules speak of it.
         made = {real: word for real, word in pairs.items() if self.run in real}
-        ordered = tuple(sorted(made.items(), key=lambda pair: -len(pair[0])))  # the longest first: names hold the run id
+        # The longest first: names hold the run id.
+        ordered = tuple(sorted(made.items(), key=lambda pair: -len(pair[0])))
         object.__setattr__(self, "_pairs", ordered)
 
     def fill(self, text: str) -> str:

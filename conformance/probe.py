@@ -1,8 +1,8 @@
 """How a cell is asked without harm: one request for each endpoint, the same for every identity.
 
-Source: SEMANTICS, "Asking without harm", and measurements on v1.37. Authorization comes before the body is parsed, before
-existence and before the method, so a request for an absent name tells allowed (404, 400, 422, 201 of a dry run) from
-denied (403). Names are placeholders here; the engine fills them in.
+Measured on v1.37: authorization comes before the body is parsed, before existence and before the method, so a request
+for an absent name tells allowed (404, 400, 422, 201 of a dry run) from denied (403). Names are placeholders here; the
+engine fills them in.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ NOTHING = ("labelSelector", "kube-conformance.io/nothing=selected")
 WATCH_SECONDS = "5"
 
 READS = frozenset({"get", "list", "watch"})
-# Subresources whose requests open a connection to something else; dryRun means nothing to them, an absent name is the shield.
+# Subresources whose requests open a connection to something else; dryRun is nothing to them, an absent name the shield.
 CONNECT = frozenset({"exec", "attach", "portforward", "proxy"})
 _ON_COLLECTION = frozenset({"list", "watch", "create", "deletecollection"})
 _METHODS = {"get": "GET", "create": "POST", "update": "PUT", "patch": "PATCH", "delete": "DELETE"}
@@ -78,7 +78,7 @@ def refusal(endpoint: Endpoint, mode: Mode, *, aggregated: bool) -> str:
         return "virtual"
     if endpoint.path:
         return "" if endpoint.verb == "get" else "only GET is sent to paths"
-    reads = endpoint.verb in READS and not (endpoint.subresource in CONNECT)
+    reads = endpoint.verb in READS and endpoint.subresource not in CONNECT
     if reads:
         return ""
     if mode == "observe":

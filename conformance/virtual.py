@@ -42,7 +42,9 @@ _TABLE = (
     _Virtual(_AUTHENTICATION, "v1", "groups", ("impersonate:user-info",)),
     _Virtual(_AUTHENTICATION, "v1", "serviceaccounts", ("impersonate:serviceaccount",), namespaced=True),
     _Virtual(_AUTHENTICATION, "v1", "nodes", ("impersonate:arbitrary-node", "impersonate:associated-node")),
-    _Virtual("", "v1", "pods", ("impersonate-on:user-info:list", "impersonate-on:serviceaccount:list"), namespaced=True),
+    _Virtual(
+        "", "v1", "pods", ("impersonate-on:user-info:list", "impersonate-on:serviceaccount:list"), namespaced=True
+    ),
     _Virtual("", "v1", "secrets", ("impersonate-on:user-info:get",), namespaced=True),
     _Virtual(_RBAC, "v1", "clusterroles", ("bind", "escalate")),
     _Virtual(_RBAC, "v1", "roles", ("bind", "escalate"), namespaced=True),
@@ -63,7 +65,7 @@ def rows(catalog: Catalog, rbac: Rbac) -> tuple[Endpoint, ...]:
     there = {(e.group, e.plural, e.verb) for e in table} | served
     extra = []
     for group, plural, verb in sorted(_named(rbac)):
-        if (group, plural, verb) in there or verb in _ORDINARY and (group, plural) in known:
+        if (group, plural, verb) in there or (verb in _ORDINARY and (group, plural) in known):
             # An ordinary verb on a served resource that does not have it (say `delete` on a review) grants nothing.
             continue
         resource, _, subresource = plural.partition("/")
