@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from conformance.clusters import gomodule
+from conformance.clusters.processes import Programs
 from conformance.errors import AssetsError
 from conformance.files import data
 
@@ -127,9 +128,27 @@ def test_the_default_go_mod_is_what_the_generator_makes(tmp_path: Path) -> None:
 @pytest.mark.network
 def test_the_newest_patch_is_found(tmp_path: Path) -> None:
     go(tmp_path, "list", "-m", "-versions", gomodule.KUBERNETES)  # skips where it cannot be asked
-    compiler = gomodule.compiler(tmp_path, lambda _: None)
-    version = gomodule.newest("1.36", compiler, tmp_path)
+    version = gomodule.newest("1.36", tmp_path, lambda _: None)
     assert version.startswith("v1.36.")
     assert int(version.rpartition(".")[2]) >= 1
     with pytest.raises(AssetsError, match=r"has no version 1\.999"):
-        gomodule.newest("1.999", compiler, tmp_path)
+        gomodule.newest("1.999", tmp_path, lambda _: None)
+
+
+@pytest.mark.network
+@pytest.mark.slow
+def test_another_version_has_its_sources_written(tmp_path: Path) -> None:
+    go(tmp_path, "list", "-m", f"{gomodule.KUBERNETES}@v1.36.3")
+    with Programs(tmp_path, gomodule.UNFINISHED) as home:
+        gomodule._write(home, "v1.36.3", gomodule.compiler(tmp_path, lambda _: None), lambda _: None)
+        sources = home.directory / "sources"
+        assert {path.name for path in sources.iterdir()} == set(gomodule.SOURCES)
+        assert "\tk8s.io/kubernetes v1.36.3\n" in (sources / "go.mod").read_text("utf-8")
+        assert "k8s.io/kubernetes/cmd/kube-apiserver/app" in go(sources, "list", "-deps", ".").split()
+
+
+@pytest.mark.network
+def test_a_version_that_does_not_exist_is_told(tmp_path: Path) -> None:
+    go(tmp_path, "list", "-m", f"{gomodule.KUBERNETES}@{gomodule.default_version()}")
+    with Programs(tmp_path, gomodule.UNFINISHED) as home, pytest.raises(AssetsError, match=r"v1\.37\.999"):
+        gomodule._write(home, "v1.37.999", gomodule.compiler(tmp_path, lambda _: None), lambda _: None)

