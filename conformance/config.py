@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 PYPROJECT = "pyproject.toml"
 YAML = "kube-conformance.yaml"
 PREFIX = "KUBE_CONFORMANCE_"
+WORKER_KEY = "kube_conformance"  # under which a pytest worker gets its work
 
 Kind = Literal["text", "path", "choice", "list", "number", "count", "switch"]
 Value = str | Path | float | int | bool | tuple[str, ...] | None

@@ -1,1 +1,1 @@
-"""Opinions on whether a cell is allowed, one file each."""
+"""The three opinions on a cell: the request itself, the server's review, and the RBAC rules; and why they may differ."""

@@ -1,0 +1,84 @@
+"""The command `audit`: the stages up to the plan, then pytest with the packaged configuration."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from conformance.runner import Controller
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from conformance.config import Options
+
+_SUITES = Path(__file__).resolve().parent / "suites"
+_USAGE = 4
+_OURS = frozenset({0, 1, 2})  # pytest's codes that mean what ours mean; the run itself says which
+
+
+def main(options: Options, arguments: Sequence[str]) -> int:
+    """Audit, and give the exit code."""
+    controller = Controller(options)
+    try:
+        controller.prepare(" ".join(arguments))
+        if options.plan:
+            _show(controller)
+            return 0
+        code = pytest.main(_arguments(options, arguments), plugins=[controller])
+    finally:
+        controller.undo()
+    if int(code) in _OURS:
+        return controller.exit_code() if controller.matrix is not None else int(code)
+    return _USAGE if int(code) in {4, 5} else int(code)
+
+
+def _arguments(options: Options, arguments: Sequence[str]) -> list[str]:
+    os.environ.pop("PYTEST_ADDOPTS", None)  # a user's own defaults are for a user's own tests
+    distributed = any(argument.startswith(("-n", "--numprocesses", "--dist")) for argument in arguments)
+    return [
+        "--pyargs",
+        "conformance.suites",
+        "-c",
+        str(_SUITES / "pytest.ini"),
+        f"--rootdir={_SUITES}",
+        f"--confcutdir={_SUITES}",
+        "--disable-plugin-autoload",
+        "-p",
+        "conformance.plugin",
+        *(("-p", "xdist") if distributed else ()),
+        "-o",
+        f"cache_dir={(options.reports / '.pytest_cache').resolve()}",
+        "-q",
+        *arguments,
+    ]
+
+
+def _show(controller: Controller) -> None:
+    """Say what would be sent, to whom, and what would be written."""
+    made = controller.ready
+    work = made.work
+    laid, limits = work.plan, work.limits
+    count = sum(1 for row in laid.rows if row.id not in work.unaffordable for _ in laid.calls(row))
+    out = [
+        f"{made.cluster.admin.server}  Kubernetes {work.snapshot.server_version}  mode {laid.mode}",
+        f"{len(laid.rows)} endpoints x {len(laid.identities)} identities = {laid.planned} cells, {count} requests",
+    ]
+    if limits.qps:
+        out.append(
+            f"at most {limits.qps:g} requests a second and {limits.concurrency} in flight: {count / limits.qps:.0f} s"
+        )
+    out += [f"  {scope:<8} {', '.join(names)}" for scope, names in laid.namespaces.items()]
+    out += [f"  {identity.name:<20} {identity.kind:<16} {identity.user}" for identity in laid.identities]
+    out += [f"  left out: {name}: {why}" for name, why in made.prepared.left_out]
+    for row in laid.rows:
+        if row.request is None:
+            out.append(f"{row.id}  review and rules only: {row.refused}")
+        else:
+            query = "&".join(f"{name}={value}" for name, value in row.request.query)
+            out.append(f"{row.id}  {row.request.method} {row.request.path}{f'?{query}' if query else ''}")
+    sys.stdout.write("\n".join(out) + "\n")

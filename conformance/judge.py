@@ -1,0 +1,187 @@
+"""Stored answers -> cells: every opinion side by side, and the verdict.
+
+Works on what the store holds and on nothing else, so that a saved run can be judged again anywhere.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace as _replace
+from typing import TYPE_CHECKING, Protocol
+
+from conformance.model import Answer, Cell, Outcome, Review, Verdict, Witness
+from conformance.oracles import causes, request, review
+from conformance.oracles.causes import Evidence
+from conformance.plan import MAX_NAMES
+from conformance.probe import attributes_of
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from conformance.model import Attributes, Decision, Identity
+    from conformance.plan import Row
+
+Answers = dict[tuple[str, str, str], Outcome | Review]
+_UNAUTHORIZED = 401
+OWN_BINDINGS = "denied (own bindings only): the groups of this user are not known"
+
+
+class Rules(Protocol):
+    """The rules oracle."""
+
+    def decide(self, identity: Identity, attributes: Attributes) -> Decision:
+        """Say what the rules say."""
+
+
+class Judge:
+    """Judges rows by the rules of one snapshot; `oracles` are those that the run asked."""
+
+    def __init__(self, identities: tuple[Identity, ...], oracles: tuple[str, ...], rules: Rules) -> None:
+        self._identities = identities
+        self._rules = rules if "rules" in oracles else None
+        self._requests = "request" in oracles
+
+    def row(self, row: Row, answers: Answers) -> tuple[Cell, ...]:
+        """Judge every cell of a row, in the order of the identities."""
+        return tuple(self.cell(row, identity, answers) for identity in self._identities)
+
+    def cell(self, row: Row, identity: Identity, answers: Answers) -> Cell:
+        """Judge one cell."""
+        outcome = _outcome(answers, identity, "")
+        if identity.expect == "unauthenticated":
+            return _unauthenticated(row, identity, outcome)
+        evidence = self._evidence(identity, row.attributes, answers, "")
+        cell = self._judged(row, identity, outcome, evidence)
+        names = row.names.get(identity.name, ())
+        return cell if not names else self._with_names(row, identity, answers, cell, names)
+
+    def _evidence(self, identity: Identity, attributes: Attributes, answers: Answers, name: str) -> Evidence:
+        outcome = _outcome(answers, identity, name)
+        reviewed = answers.get((identity.name, "review", name))
+        if not isinstance(reviewed, Review):
+            reviewed = None
+        said = review.read(reviewed) if reviewed else None
+        asked = request.read(outcome, attributes, identity.user, said.answer if said else None) if outcome else None
+        rules = self._rules.decide(identity, attributes) if self._rules else None
+        return Evidence(asked, said, reviewed, rules)
+
+    def _judged(self, row: Row, identity: Identity, outcome: Outcome | None, evidence: Evidence) -> Cell:
+        asked = evidence.request.decision.answer if evidence.request else (Answer.UNKNOWN if self._requests else None)
+        said = evidence.review.answer if evidence.review else None
+        ruled = evidence.rules.answer if evidence.rules else None
+        verdict, cause, note = self._verdict(row, outcome, evidence)
+        effective = _effective(asked, said, ruled) if cause is None or cause.effective is None else cause.effective
+        if effective is Answer.DENIED and not identity.groups_known:
+            note = _joined(OWN_BINDINGS, note)
+        return Cell(
+            endpoint=row.id,
+            identity=identity.name,
+            request=asked,
+            review=said,
+            rules=ruled,
+            effective=effective,
+            status=outcome.status if outcome and outcome.status else None,
+            reason=outcome.reason if outcome else "",
+            names=(),
+            witness=cause.witness(evidence) if cause else _witness(evidence),
+            cause=cause.id if cause else None,
+            verdict=verdict,
+            note=note,
+        )
+
+    def _verdict(
+        self, row: Row, outcome: Outcome | None, evidence: Evidence
+    ) -> tuple[Verdict, causes.Cause | None, str]:
+        note = evidence.request.note if evidence.request else (row.refused if self._requests else "")
+        if outcome is not None and outcome.status == _UNAUTHORIZED and outcome.audited:
+            return Verdict.ERROR, None, "the server did not accept the credential (401): it lapsed or was revoked"
+        opinions = {o: a for o in ("request", "review", "rules") if (a := evidence.answer(o)) is not None}
+        if len(opinions) < 2:  # noqa: PLR2004  # one opinion alone proves nothing
+            return Verdict.NOT_EVALUATED, None, _joined(note, _lacking(evidence, opinions))
+        if len(set(opinions.values())) == 1:
+            return Verdict.PASS, None, note
+        cause = causes.explain(evidence)
+        if cause is not None:
+            return Verdict.INFO, cause, note
+        return Verdict.FAIL, None, _joined("the oracles differ: " + _said(evidence), note)
+
+    def _with_names(self, row: Row, identity: Identity, answers: Answers, cell: Cell, names: tuple[str, ...]) -> Cell:
+        verdict, note = cell.verdict, cell.note
+        for name in names[:MAX_NAMES]:
+            if not any((identity.name, oracle, name) in answers for oracle in ("request", "review")):
+                continue
+            evidence = self._evidence(identity, attributes_of(row.endpoint, name), answers, name)
+            opinions = {a for o in ("request", "review", "rules") if (a := evidence.answer(o)) is not None}
+            if len(opinions) > 1 and causes.explain(evidence) is None:
+                verdict, note = Verdict.FAIL, _joined(note, f"the oracles differ for {name!r}: {_said(evidence)}")
+        if len(names) > MAX_NAMES:
+            note = _joined(note, f"{len(names) - MAX_NAMES} further names were not asked")
+        return _replace(cell, names=names, verdict=verdict, note=note)
+
+
+def unasked(row: Row, identity: Identity, why: str) -> Cell:
+    """Make the cell of a row that was never asked."""
+    return Cell(
+        row.id, identity.name, None, None, None, Answer.UNKNOWN, None, "", (), None, None, Verdict.NOT_EVALUATED, why
+    )
+
+
+def _unauthenticated(row: Row, identity: Identity, outcome: Outcome | None) -> Cell:
+    """Judge an identity that the server must not know: 401 is right, and there is nobody whom the others could ask about."""
+    cell = unasked(row, identity, row.refused or "not asked")
+    if outcome is None:
+        return _replace(cell, verdict=Verdict.NOT_APPLICABLE, request=Answer.UNKNOWN)
+    reading = request.read(outcome, row.attributes, identity.user, None)
+    answer, witness = reading.decision.answer, reading.decision.witness
+    cell = _replace(
+        cell,
+        request=answer,
+        effective=answer,
+        status=outcome.status or None,
+        reason=outcome.reason or ("Unauthenticated" if outcome.status == _UNAUTHORIZED else ""),
+        witness=witness,
+        note=reading.note,
+    )
+    if outcome.status == _UNAUTHORIZED and outcome.audited:
+        return _replace(cell, verdict=Verdict.PASS, reason="Unauthenticated")
+    if answer is Answer.UNKNOWN:
+        return cell
+    return _replace(
+        cell, verdict=Verdict.FAIL, note=f"expected 401, for nobody is to be known by this credential: {witness.text}"
+    )
+
+
+def _outcome(answers: Answers, identity: Identity, name: str) -> Outcome | None:
+    found = answers.get((identity.name, "request", name))
+    return found if isinstance(found, Outcome) else None
+
+
+def _effective(*answers: Answer | None) -> Answer:
+    decided = (answer for answer in answers if answer is not None and answer is not Answer.UNKNOWN)
+    return next(decided, Answer.UNKNOWN)
+
+
+def _witness(evidence: Evidence) -> Witness | None:
+    """Give the rules' path where they decide, else the review's reason, else the status line."""
+    decisions = (evidence.rules, evidence.review, evidence.request.decision if evidence.request else None)
+    decided = [decision for decision in decisions if decision is not None]
+    clear = [decision for decision in decided if decision.answer is not Answer.UNKNOWN]
+    return next((decision.witness for decision in (*clear, *decided)), None)
+
+
+def _said(evidence: Evidence) -> str:
+    decisions = {
+        "request": evidence.request.decision if evidence.request else None,
+        "review": evidence.review,
+        "rules": evidence.rules,
+    }
+    return "; ".join(f"{name} says {d.answer} ({d.witness.text})" for name, d in decisions.items() if d is not None)
+
+
+def _lacking(evidence: Evidence, opinions: Mapping[str, Answer]) -> str:
+    only = f"only {', '.join(opinions)} decided" if opinions else "no oracle decided"
+    unclear = _said(evidence)
+    return f"{only}: {unclear}" if unclear else only
+
+
+def _joined(*notes: str) -> str:
+    return "; ".join(note for note in notes if note)

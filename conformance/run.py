@@ -1,0 +1,387 @@
+"""The stages of an audit, in the order in which the data goes through them.
+
+cluster -> identities -> snapshot -> plan -> (pytest asks and judges) -> store -> matrix -> reports
+"""
+
+from __future__ import annotations
+
+import secrets
+import time
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+import orjson
+
+from conformance import __version__, clusters, identities, plan, report, snapshot, store
+from conformance.errors import UsageError
+from conformance.judge import Judge, unasked
+from conformance.model import Access, Cell, Cluster, Identity, Matrix, Rbac, RunInfo, Snapshot, Verdict
+from conformance.oracles.rules import Rules
+from conformance.placeholders import OTHER, OWN, Placeholders
+from conformance.transport import USER_AGENT, Client
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+    from contextlib import ExitStack
+    from pathlib import Path
+
+    from conformance.config import Options
+    from conformance.engine import Limits
+    from conformance.model import Attributes, Decision, Mode
+    from conformance.plan import Plan, Row
+
+Say = "Callable[[str], None]"
+_SHARED_QPS, _SHARED_CONCURRENCY = 50.0, 8
+_CREATED = 201
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """What one process needs to ask and to judge; it can be handed to another process."""
+
+    plan: Plan
+    snapshot: Snapshot
+    placeholders: Placeholders
+    accesses: dict[str, Access]
+    reviewer: Access | None
+    limits: Limits
+    user_agent: str
+    unaffordable: frozenset[str] = frozenset()  # rows beyond --max-requests
+
+    def rules(self) -> Rules:
+        """Compile the rules oracle."""
+        return Rules(self.snapshot.rbac)
+
+
+@dataclass(slots=True)
+class Ready:
+    """An audit that has all it needs for its first probe."""
+
+    options: Options
+    cluster: Cluster
+    work: Work
+    head: store.Head
+    client: Client
+    prepared: Any
+    started: float
+
+
+def ready(options: Options, stack: ExitStack, say: Callable[[str], None], selection: str = "") -> Ready:
+    """Go through every stage before the first probe. What has to be undone is left to `stack`."""
+    started, started_at = time.monotonic(), datetime.now(UTC)
+    run_id = f"{started_at:%Y%m%dt%H%M%S}-{secrets.token_hex(2)}"
+    cluster, own_cluster = _open(options, stack, say)
+    mode = _mode(options, cluster)
+    client = Client(cluster.admin, user_agent=f"{USER_AGENT} run/{run_id}")
+    stack.callback(client.close)
+    prepared = _identify(options, cluster, run_id, mode, stack, say, disposable=own_cluster)
+    columns = prepared.columns
+    say(f"reading what {cluster.admin.server} serves")
+    placeholders = Placeholders(run_id, prepared.own, prepared.other, f"kc-{run_id}-absent")
+    frozen = masked(_others(snapshot.take(client, namespaces=(prepared.own,)), run_id), placeholders)
+    known = tuple(_masked_identity(column.identity, placeholders) for column in columns)
+    rules = Rules(frozen.rbac)
+    scopes = _scopes(options.namespaces, frozen, known, rules)
+    laid = plan.make(frozen, known, grants=rules, mode=mode, oracles=options.oracles, namespaces=scopes)
+    head = store.Head(
+        id=run_id,
+        started_at=f"{started_at:%Y-%m-%dT%H:%M:%SZ}",
+        mode=mode,
+        selection=selection,
+        oracles=options.oracles,
+        namespaces=scopes,
+        identities=known,
+        left_out=tuple((name, placeholders.mask_message(why)) for name, why in prepared.left_out),
+        tool_version=__version__,
+        provider=cluster.provider,
+        server=cluster.admin.server,
+        server_version=frozen.server_version,
+    )
+    work = Work(
+        plan=laid,
+        snapshot=frozen,
+        placeholders=placeholders,
+        accesses={column.identity.name: column.access for column in columns},
+        reviewer=_reviewer(client, cluster, options),
+        limits=_limits(options, cluster),
+        user_agent=f"{USER_AGENT} run/{run_id}",
+        unaffordable=_unaffordable(laid, options.max_requests),
+    )
+    return Ready(options, cluster, work, head, client, prepared, started)
+
+
+# --- the stages --------------------------------------------------------------------------------------------------------
+
+
+def _open(options: Options, stack: ExitStack, say: Callable[[str], None]) -> tuple[Cluster, bool]:
+    """Have the cluster that the options name; True when it lives for this run alone."""
+    if options.cluster == "kubeconfig":
+        from conformance.clusters import kubeconfig  # noqa: PLC0415  # one provider's libraries are enough
+
+        return kubeconfig.open(options.kubeconfig, options.context, say=say), False
+    provider = clusters.provider(options.cluster)
+    problem = provider.is_available()
+    if problem is not None:
+        raise UsageError(problem)
+    extra: dict[str, Any] = {"allow_unpinned": options.allow_unpinned, "say": say}
+    return stack.enter_context(provider.running(options.kubernetes_version, **extra)), True
+
+
+def _mode(options: Options, cluster: Cluster) -> Mode:
+    if options.mode is None:
+        return "full" if cluster.ours else "dry-run"
+    if options.mode == "full" and not cluster.ours and "mode" not in options.given:
+        raise UsageError("mode full on a cluster that kube-conformance did not create has to be on the command line")
+    mode: Mode = options.mode  # type: ignore[assignment]  # config.py allows the three values only
+    return mode
+
+
+def _identify(  # noqa: ANN202  # identities' own value
+    options: Options,
+    cluster: Cluster,
+    run_id: str,
+    mode: Mode,
+    stack: ExitStack,
+    say: Callable[[str], None],
+    *,
+    disposable: bool,
+):
+    specs = identities.load(options.identities or identities.default_path())
+    if options.identity:
+        unknown = sorted(set(options.identity) - {spec.name for spec in specs})
+        if unknown:
+            names = ", ".join(spec.name for spec in specs)
+            raise UsageError(f"there is no identity {', '.join(unknown)}; there are {names}")
+        specs = tuple(spec for spec in specs if spec.name in options.identity)
+    say(f"becoming {len(specs)} identities")
+    wait = not disposable
+    return stack.enter_context(identities.prepare(cluster, specs, run_id=run_id, mode=mode, say=say, wait=wait))
+
+
+def _reviewer(client: Client, cluster: Cluster, options: Options) -> Access | None:
+    """The admin asks the reviews where it may; elsewhere every identity asks for itself."""
+    if "review" not in options.oracles:
+        return cluster.admin
+    review = {"kind": "SubjectAccessReview", "apiVersion": "authorization.k8s.io/v1"}
+    review["spec"] = {"user": "kube-conformance", "nonResourceAttributes": {"path": "/", "verb": "get"}}  # type: ignore[assignment]
+    answer = client.ask("POST", "/apis/authorization.k8s.io/v1/subjectaccessreviews", body=review)
+    return cluster.admin if answer.status == _CREATED else None
+
+
+def _limits(options: Options, cluster: Cluster) -> Limits:
+    from conformance.engine import CONCURRENCY, Limits  # noqa: PLC0415  # libcurl is not needed to judge a saved run
+
+    if cluster.ours:
+        return Limits(options.concurrency or CONCURRENCY, options.qps or 0.0)
+    return Limits(options.concurrency or _SHARED_CONCURRENCY, options.qps or _SHARED_QPS, gentle=True)
+
+
+def _unaffordable(laid: Plan, most: int | None) -> frozenset[str]:
+    if most is None:
+        return frozenset()
+    left, beyond = most, set()
+    for row in laid.rows:
+        left -= sum(1 for _ in laid.calls(row))
+        if left < 0:
+            beyond.add(row.id)
+    return frozenset(beyond)
+
+
+# --- namespaces --------------------------------------------------------------------------------------------------------
+
+
+def _scopes(
+    wanted: Sequence[str], frozen: Snapshot, known: Sequence[Identity], rules: Rules
+) -> dict[str, tuple[str, ...]]:
+    """Say which namespaces are asked: those in which all identities have the same bindings share one probe."""
+    others = [name for name in frozen.namespaces if name not in {OWN, OTHER}]
+    if "all" not in wanted and "bound" not in wanted:
+        unknown = [name for name in wanted if name not in others]
+        if unknown and frozen.namespaces:
+            raise UsageError(f"there is no namespace {', '.join(unknown)}; there are {', '.join(others)}")
+        return {"own": (OWN,)} | {f"ns.{name}": (name,) for name in wanted}
+    alike: dict[tuple[frozenset[str], ...], list[str]] = {}
+    held = [_bindings_by_namespace(rules, identity) for identity in known]
+    for name in others:
+        alike.setdefault(tuple(found.get(name, frozenset()) for found in held), []).append(name)
+    unbound = alike.pop(tuple(frozenset() for _ in known), [])
+    scopes: dict[str, tuple[str, ...]] = {"own": (OWN,), "other": (OTHER, *unbound)}
+    return scopes | {f"ns.{names[0]}": tuple(names) for names in alike.values()}
+
+
+def _bindings_by_namespace(rules: Rules, identity: Identity) -> dict[str, frozenset[str]]:
+    found: dict[str, set[str]] = {}
+    for grant in rules.grants(identity):
+        if grant.namespace:
+            found.setdefault(grant.namespace, set()).add(" ".join(grant.source.path))
+    return {namespace: frozenset(paths) for namespace, paths in found.items()}
+
+
+# --- names of the run out of what is stored ----------------------------------------------------------------------------
+
+
+def masked(frozen: Snapshot, placeholders: Placeholders) -> Snapshot:
+    """Put placeholders for what this run made into a snapshot."""
+    text = orjson.dumps(snapshot.dump(frozen)).decode()
+    return snapshot.load(orjson.loads(placeholders.mask(text)))
+
+
+def _masked_identity(identity: Identity, placeholders: Placeholders) -> Identity:
+    mask = placeholders.mask
+    return replace(
+        identity,
+        user=mask(identity.user),
+        groups=tuple(mask(group) for group in identity.groups),
+        uid=mask(identity.uid),
+        extra=tuple((key, tuple(mask(value) for value in values)) for key, values in identity.extra),
+    )
+
+
+def _others(frozen: Snapshot, run_id: str) -> Snapshot:
+    """Leave out what other runs made: it comes and goes with them, and is none of this cluster's policy."""
+
+    def foreign(item: dict[str, Any]) -> bool:
+        labels = item["metadata"].get("labels") or {}
+        return labels.get(identities.RUN_LABEL, run_id) != run_id
+
+    def kept(items: Iterable[dict[str, Any]]) -> tuple[dict[str, Any], ...]:
+        return tuple(item for item in items if not foreign(item))
+
+    rbac = frozen.rbac
+    return replace(
+        frozen,
+        namespaces=tuple(n for n in frozen.namespaces if not n.startswith("kc-") or n.startswith(f"kc-{run_id}-")),
+        rbac=replace(
+            rbac,
+            cluster_roles=kept(rbac.cluster_roles),
+            cluster_role_bindings=kept(rbac.cluster_role_bindings),
+            roles=kept(rbac.roles),
+            role_bindings=kept(rbac.role_bindings),
+        ),
+    )
+
+
+def reread(made: Ready) -> Rbac:
+    """Read RBAC once more, as the snapshot has it."""
+    frozen = replace(made.work.snapshot, rbac=snapshot.reread_rbac(made.client, namespaces=(made.prepared.own,)))
+    return masked(_others(frozen, made.head.id), made.work.placeholders).rbac
+
+
+# --- after the last probe ----------------------------------------------------------------------------------------------
+
+
+class _Settled:
+    """The rules before and after the probes; a cell for which they differ is judged by its second asking."""
+
+    def __init__(self, before: Rules, after: Rules) -> None:
+        self._before, self._after = before, after
+
+    def changed(self, identity: Identity, attributes: Attributes) -> bool:
+        return self._before.decide(identity, attributes).answer is not self._after.decide(identity, attributes).answer
+
+    def decide(self, identity: Identity, attributes: Attributes) -> Decision:
+        return self._after.decide(identity, attributes)
+
+
+def changed_rows(made: Ready, after: Rbac, rows: Iterable[Row]) -> list[Row]:
+    """List the rows of which some cell is decided otherwise by the rules now."""
+    if after == made.work.snapshot.rbac:
+        return []
+    settled = _Settled(made.work.rules(), Rules(after))
+    known = [identity for identity in made.work.plan.identities if identity.expect == "authenticated"]
+    return [row for row in rows if any(settled.changed(identity, row.attributes) for identity in known)]
+
+
+def matrix(saved: store.SavedRun) -> Matrix:
+    """Judge a saved run."""
+    head, tail = saved.head, saved.tail
+    rules = Rules(saved.snapshot.rbac)
+    judge = Judge(head.identities, head.oracles, rules)
+    settled = _Settled(rules, Rules(saved.after.rbac)) if saved.after else None
+    judge_again = Judge(head.identities, head.oracles, settled) if settled else judge
+    cells: list[Cell] = []
+    endpoints = []
+    asked = 0
+    for stored in saved.rows():
+        row = stored.row
+        if stored.again and settled is not None:
+            first = len(cells) - len(head.identities)
+            for position, identity in enumerate(head.identities):
+                if identity.expect == "authenticated" and settled.changed(identity, row.attributes):
+                    cells[first + position] = _anew(judge_again.cell(row, identity, stored.answers))
+            continue
+        endpoints.append(row.endpoint)
+        if not stored.asked:
+            why = f"not asked: {tail.interrupted or 'left out'}"
+            cells.extend(unasked(row, identity, why) for identity in head.identities)
+            continue
+        asked += len(head.identities)
+        cells.extend(judge.row(row, stored.answers))
+    incomplete = any(cell.verdict in {Verdict.ERROR, Verdict.NOT_EVALUATED} for cell in cells)
+    info = RunInfo(
+        id=head.id,
+        started_at=head.started_at,
+        seconds=tail.seconds,
+        mode=head.mode,
+        complete=not incomplete and not tail.interrupted,
+        selection=head.selection,
+        oracles=head.oracles,
+        namespaces=head.namespaces,
+        planned=tail.planned,
+        asked=asked,
+        tool="kube-conformance",
+        tool_version=head.tool_version,
+        sent=tail.sent,
+        retried=tail.retried,
+        failed=tail.failed,
+        provider=head.provider,
+        server_version=head.server_version,
+        server=head.server,
+    )
+    return Matrix(info, head.identities, tuple(endpoints), tuple(cells))
+
+
+def _anew(cell: Cell) -> Cell:
+    note = "policy changed during the run; asked again"
+    if cell.verdict is Verdict.FAIL:
+        return replace(cell, verdict=Verdict.NOT_EVALUATED, note=f"policy changed: {cell.note}")
+    return replace(cell, note=f"{note}; {cell.note}" if cell.note else note)
+
+
+def exit_code(judged: Matrix, *, allow_partial: bool) -> int:
+    """0 nothing failed and complete, else 1."""
+    if any(cell.verdict in {Verdict.FAIL, Verdict.ERROR} for cell in judged.cells):
+        return 1
+    if any(check.verdict is Verdict.FAIL for check in judged.checks):
+        return 1
+    return 0 if judged.run.complete or allow_partial else 1
+
+
+def publish(saved: store.SavedRun, judged: Matrix, directory: Path) -> None:
+    """Write every report of a run beside its store."""
+    report.write_all(judged, directory, _StoredEvidence(saved))
+
+
+class _StoredEvidence:
+    """The stored request and answer of a cell, for reports that show them."""
+
+    def __init__(self, saved: store.SavedRun) -> None:
+        self._saved = saved
+        self._rows: dict[str, store.StoredRow] | None = None
+
+    def exchange(self, endpoint_id: str, identity_name: str) -> dict[str, Any] | None:
+        """Give request and answer of a cell, or None where nothing was sent."""
+        if self._rows is None:
+            self._rows = {stored.row.id: stored for stored in self._saved.rows()}
+        stored = self._rows.get(endpoint_id)
+        if stored is None or stored.row.request is None:
+            return None
+        outcome = stored.answers.get((identity_name, "request", ""))
+        request = stored.row.request
+        found: dict[str, Any] = {"method": request.method, "path": request.path, "query": list(request.query)}
+        if request.body:
+            found["body"] = request.body.decode()
+        if isinstance(outcome, store.Outcome):
+            found |= {"status": outcome.status, "reason": outcome.reason, "message": outcome.message}
+        return found

@@ -1,0 +1,356 @@
+"""pytest as the runner: items for endpoints, the engine running ahead of them, and the run's end.
+
+One process asks and judges by itself. Under xdist the controller prepares everything and workers get it, ask what they
+are given and one item ahead, so that no cell is asked twice; rows travel back on their reports.
+"""
+
+from __future__ import annotations
+
+import os
+import pickle
+import shutil
+import sys
+import tempfile
+import time
+from contextlib import ExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from conformance import config as options_of
+from conformance import run, store
+from conformance.engine import Counters, Engine
+from conformance.errors import ConformanceError
+from conformance.judge import Judge
+from conformance.model import Cell, Verdict
+
+if TYPE_CHECKING:
+    from collections.abc import Generator, Iterable, Iterator
+
+    from conformance.config import Options
+    from conformance.model import Matrix, Rbac
+    from conformance.plan import Row
+    from conformance.run import Ready, Work
+
+_LINE = "kube_conformance_row"  # the attribute of a report that carries a row's line
+_ROW = pytest.StashKey["Row"]()
+_INTERRUPTED, _FAILED = 2, 1
+
+
+def for_config(config: pytest.Config) -> Asker | Controller:
+    """Make the plugin of this process: a worker's asks, any other one's prepares (and asks, without xdist)."""
+    if hasattr(config, "workerinput"):
+        work: Work = pickle.loads(config.workerinput[options_of.WORKER_KEY])  # noqa: S301  # from our own controller
+        return Asker(work)
+    return Controller(options_of.load(options_of.from_pytest(config)))
+
+
+class Asker:
+    """Collects the items of a plan, asks them and judges them."""
+
+    def __init__(self, work: Work | None) -> None:
+        self.work = work
+        self.counters = Counters()
+        self._engine: Engine | None = None
+        self._judge: Judge | None = None
+        self._lines: dict[str, bytes] = {}
+        self._distributed = work is not None
+
+    # --- collection ---
+
+    def pytest_generate_tests(self, metafunc: pytest.Metafunc) -> None:
+        """Parametrize over the endpoints of the plan."""
+        if "endpoint" not in metafunc.fixturenames or not metafunc.module.__name__.startswith("conformance.suites"):
+            return
+        rows = self.work.plan.rows if self.work else ()
+        metafunc.parametrize("endpoint", [_param(row) for row in rows])
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_itemcollected(self, item: pytest.Item) -> None:
+        """Remember an item's row where it is quickly found."""
+        spec = getattr(item, "callspec", None)
+        if spec is not None and "endpoint" in spec.params:
+            item.stash[_ROW] = spec.params["endpoint"]
+
+    # --- asking ---
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtestloop(self, session: pytest.Session) -> None:
+        """Tell the engine what will be wanted, in the order that is left after deselection."""
+        if self.work is None or session.config.option.collectonly or not session.items:
+            return
+        self._judge = Judge(self.work.plan.identities, self.work.plan.oracles, self.work.rules())
+        self._engine = Engine(
+            self.work.plan,
+            self.work.accesses,
+            self.work.reviewer,
+            self.work.placeholders,
+            self.work.limits,
+            user_agent=self.work.user_agent,
+        )
+        self.counters = self._engine.counters
+        if not self._distributed:
+            self._engine.run_ahead(self._affordable(session.items))
+
+    def _affordable(self, items: Iterable[pytest.Item]) -> Iterator[Row]:
+        for item in items:
+            row = item.stash.get(_ROW, None)
+            if row is not None and self.work is not None and row.id not in self.work.unaffordable:
+                yield row
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtest_protocol(self, item: pytest.Item, nextitem: pytest.Item | None) -> None:
+        """Under xdist: begin this item's requests and the next one's, and no others."""
+        if self._distributed and self._engine is not None:
+            for row in self._affordable(it for it in (item, nextitem) if it is not None):
+                self._engine.begin(row)
+
+    def cells(self, row: Row) -> tuple[Cell, ...]:
+        """Ask a row (or wait for what runs ahead), keep its line for the store, and judge it."""
+        assert self.work is not None  # noqa: S101  # there are no items without work
+        assert self._engine is not None  # noqa: S101
+        assert self._judge is not None  # noqa: S101
+        if row.id in self.work.unaffordable:
+            pytest.skip("not evaluated: beyond --max-requests")
+        answers = self._engine.answers(row)
+        self._lines[row.id] = store.row_line(row, answers)
+        return self._judge.row(row, answers)
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtest_makereport(
+        self, item: pytest.Item, call: pytest.CallInfo[None]
+    ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+        """Let the row travel on the report of the phase in which it was asked."""
+        report = yield
+        row = item.stash.get(_ROW, None)
+        if row is not None and call.when == "setup" and (line := self._lines.pop(row.id, None)) is not None:
+            setattr(report, _LINE, line)
+        return report
+
+    def pytest_sessionfinish(self, session: pytest.Session) -> None:
+        """Hand a worker's counters to the controller."""
+        self.close()
+        output = getattr(session.config, "workeroutput", None)
+        if output is not None:
+            output[options_of.WORKER_KEY] = [self.counters.sent, self.counters.retried, self.counters.failed]
+
+    def close(self) -> None:
+        """End the connections."""
+        if self._engine is not None:
+            self._engine.close()
+            self._engine = None
+
+    @pytest.fixture(name="cells")
+    def _cells(self, endpoint: Row) -> tuple[Cell, ...]:
+        """Give the judged cells of an endpoint; what could not be judged is an error or a skip, never a pass."""
+        cells = self.cells(endpoint)
+        errors = [cell for cell in cells if cell.verdict is Verdict.ERROR]
+        failing = any(cell.verdict is Verdict.FAIL for cell in cells)
+        if errors and not failing:
+            pytest.fail("; ".join(f"{cell.identity}: {cell.note}" for cell in errors), pytrace=False)
+        skipped = [cell for cell in cells if cell.verdict is Verdict.NOT_EVALUATED]
+        if skipped and not failing:
+            pytest.skip("not evaluated: " + "; ".join(f"{cell.identity}: {cell.note}" for cell in skipped))
+        return cells
+
+
+def _param(row: Row) -> Any:
+    endpoint = row.endpoint
+    mark = pytest.mark.endpoint(
+        group=endpoint.group,
+        version=endpoint.version,
+        resource=endpoint.resource,
+        subresource=endpoint.subresource,
+        verb=endpoint.verb,
+        scope=endpoint.scope,
+    )
+    return pytest.param(row, id=row.id, marks=mark)
+
+
+class Controller(Asker):
+    """The process that the user started: has the cluster, the identities, the snapshot, and writes the run."""
+
+    __name__ = "kube-conformance-runner"  # the name under which pytest registers it
+
+    def __init__(self, options: Options) -> None:
+        super().__init__(None)
+        self.options = options
+        self.matrix: Matrix | None = None
+        self.directory: Path | None = None
+        self._stack = ExitStack()
+        self._segment = store.Segment()
+        self._ready: Ready | None = None
+        self._selected: set[str] | None = None
+        self._interrupted = ""
+        self._problem: Exception | None = None
+
+    def prepare(self, selection: str) -> None:
+        """Go through every stage before the first probe."""
+        self._ready = run.ready(self.options, self._stack, _say, selection)
+        self.work = self._ready.work
+
+    @property
+    def ready(self) -> Ready:
+        """What was prepared."""
+        assert self._ready is not None  # noqa: S101  # prepare() comes first
+        return self._ready
+
+    def undo(self) -> None:
+        """Let go of everything: connections, identities, cluster."""
+        self.close()
+        self._segment.close()
+        self._stack.close()
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_sessionstart(self, session: pytest.Session) -> None:
+        """Prepare before collection, so that items can be made of what is really served."""
+        if self.work is None and not session.config.option.collectonly:
+            try:
+                self.prepare(_selection(session.config))
+            except ConformanceError as problem:
+                self._stack.close()
+                raise pytest.UsageError(str(problem)) from None
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_configure_node(self, node: Any) -> None:
+        """Give a worker all that it needs."""
+        self._distributed = True
+        node.workerinput[options_of.WORKER_KEY] = pickle.dumps(self.work)
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_testnodedown(self, node: Any, error: object) -> None:
+        """Take a worker's counters."""
+        sent, retried, failed = getattr(node, "workeroutput", {}).get(options_of.WORKER_KEY, (0, 0, 0))
+        self.counters.sent += sent
+        self.counters.retried += retried
+        self.counters.failed += failed
+        if error:
+            self._interrupted = f"a worker ended early: {error}"
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_xdist_node_collection_finished(self, node: Any, ids: list[str]) -> None:
+        """Learn which rows the workers were left with after deselection."""
+        del node
+        self._selected = {found.rpartition("]")[0].partition("[")[2] for found in ids}
+
+    @pytest.hookimpl(trylast=True)
+    def pytest_collection_finish(self, session: pytest.Session) -> None:
+        """Learn which rows are left after deselection."""
+        if session.items:
+            rows = (item.stash.get(_ROW, None) for item in session.items)
+            self._selected = {row.id for row in rows if row is not None}
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        """Keep what was asked, whoever asked it."""
+        line = getattr(report, _LINE, None)
+        if line is not None:
+            row = report.nodeid.rpartition("]")[0].partition("[")[2]
+            self._segment.add(row, line)
+            delattr(report, _LINE)
+            if self._ready is not None:
+                self._ready.prepared.beat()
+
+    def pytest_keyboard_interrupt(self) -> None:
+        """Remember why the run is not whole."""
+        self._interrupted = "interrupted"
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_sessionfinish(self, session: pytest.Session) -> None:
+        """Settle, write, judge and publish, whatever happened; then undo all that was made."""
+        try:
+            if self._ready is not None and self._selected is not None and not session.config.option.collectonly:
+                stopped = session.shouldfail or session.shouldstop
+                if stopped and not self._interrupted:
+                    self._interrupted = str(stopped)
+                self._finish(self._ready)
+                session.exitstatus = self.exit_code()
+        finally:
+            self.undo()
+
+    def exit_code(self) -> int:
+        """Give the exit code of the command: 2 interrupted, 1 failed or partial, 0 else."""
+        if self._interrupted == "interrupted":
+            return _INTERRUPTED
+        if self.matrix is None:
+            return _FAILED
+        return run.exit_code(self.matrix, allow_partial=self.options.allow_partial)
+
+    def _finish(self, made: Ready) -> None:
+        rows = [row for row in made.work.plan.rows if self._selected is None or row.id in self._selected]
+        after = self._settle(made, rows) if not self._interrupted else None
+        counters = self.counters
+        tail = store.Tail(
+            seconds=round(time.monotonic() - made.started, 3),
+            sent=counters.sent,
+            retried=counters.retried,
+            failed=counters.failed,
+            planned=len(rows) * len(made.work.plan.identities),
+            interrupted=self._interrupted,
+        )
+        reports = self.options.reports
+        reports.mkdir(parents=True, exist_ok=True)
+        partial = Path(tempfile.mkdtemp(prefix=".partial-", dir=reports))
+        try:
+            changed = None if after is None else _with_rbac(made, after)
+            file = partial / store.FILE
+            store.write(file, made.head, made.work.snapshot, rows, self._segment, tail, changed)
+            saved = store.SavedRun(file)
+            self.matrix = run.matrix(saved)
+            run.publish(saved, self.matrix, partial)
+            partial.chmod(0o755)
+            self.directory = reports / made.head.id
+            partial.rename(self.directory)
+        except BaseException:
+            shutil.rmtree(partial, ignore_errors=True)
+            raise
+        _point(reports / "latest", made.head.id)
+
+    def _settle(self, made: Ready, rows: list[Row]) -> Rbac | None:
+        """Read RBAC once more; ask again what it decides otherwise now."""
+        after = run.reread(made)
+        if after == made.work.snapshot.rbac:
+            return None
+        asked = [row for row in rows if row.id in self._segment]
+        if self._engine is None:
+            work = made.work
+            self._engine = Engine(work.plan, work.accesses, work.reviewer, work.placeholders, work.limits)
+            self._engine.counters = self.counters
+        for row in run.changed_rows(made, after, asked):
+            self._segment.add(row.id, store.row_line(row, self._engine.answers(row), again=True))
+        return after
+
+    def pytest_terminal_summary(self, terminalreporter: Any) -> None:
+        """Say what came out and where it is."""
+        if self.matrix is None or self.directory is None:
+            return
+        from conformance.report import terminal  # noqa: PLC0415  # only those who have a run need it
+
+        terminalreporter.section("kube-conformance")
+        terminalreporter.write(terminal.render(self.matrix).decode())
+        terminalreporter.write_line(f"reports: {self.directory}")
+
+
+def _with_rbac(made: Ready, after: Rbac) -> Any:
+    from dataclasses import replace  # noqa: PLC0415
+
+    return replace(made.work.snapshot, rbac=after)
+
+
+def _point(link: Path, target: str) -> None:
+    """Let `latest` name the finished run, in one step."""
+    beside = link.with_name(f".latest-{os.getpid()}")
+    beside.symlink_to(target)
+    beside.replace(link)
+
+
+def _say(sentence: str) -> None:
+    sys.stderr.write(f"{sentence}\n")
+    sys.stderr.flush()
+
+
+def _selection(config: pytest.Config) -> str:
+    """Say in words of the command line what was chosen of the plan."""
+    parts = [f"-k {config.option.keyword}"] if config.option.keyword else []
+    parts += [f"-m {config.option.markexpr}"] if config.option.markexpr else []
+    return " ".join(parts)

@@ -1,0 +1,267 @@
+"""A run to disk and back.
+
+`run.jsonl.gz` is one JSON document a line: a head (who, where, how), the snapshot, one line for each row in plan order
+with every answer, and a tail (how it ended). What the run made stands in it as placeholders; timings are apart in `t`, so
+that two equal runs differ in the head, the tail and `t` alone.
+
+While a run goes on its rows lie in an unnamed temporary file, which the kernel removes with the process that made it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import gzip
+import tempfile
+import zlib
+from dataclasses import dataclass, fields
+from typing import IO, TYPE_CHECKING, Any
+
+import orjson
+
+from conformance.errors import RunFileError
+from conformance.model import Endpoint, Identity, Outcome, Request, Review, Snapshot
+from conformance.plan import Row
+from conformance.probe import attributes_of
+from conformance.snapshot_json import dump, load
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from pathlib import Path
+
+FILE = "run.jsonl.gz"
+VERSION = 1
+
+Answers = dict[tuple[str, str, str], Outcome | Review]
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """What is known of a run before its first probe."""
+
+    id: str
+    started_at: str
+    mode: str
+    selection: str
+    oracles: tuple[str, ...]
+    namespaces: dict[str, tuple[str, ...]]
+    identities: tuple[Identity, ...]
+    left_out: tuple[tuple[str, str], ...]
+    tool_version: str
+    provider: str
+    server: str
+    server_version: str
+
+
+@dataclass(frozen=True, slots=True)
+class Tail:
+    """How a run ended. `interrupted` says by what, empty when it came to its end."""
+
+    seconds: float
+    sent: int
+    retried: int
+    failed: int
+    planned: int
+    interrupted: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class StoredRow:
+    """A row with its answers; `asked` is false when the run ended before its turn, `again` when it was asked anew."""
+
+    row: Row
+    answers: Answers
+    asked: bool = True
+    again: bool = False
+
+
+def row_line(row: Row, answers: Answers, *, asked: bool = True, again: bool = False) -> bytes:
+    """Write a row with its answers as one line, without its newline."""
+    line: dict[str, Any] = {"row": row.id, "endpoint": _filled(row.endpoint)}
+    if row.request is not None:
+        request = row.request
+        line["request"] = {"method": request.method, "path": request.path, "query": request.query}
+        if request.headers:
+            line["request"]["headers"] = request.headers
+        if request.body:
+            line["request"]["body"] = request.body.decode()
+    if row.refused:
+        line["refused"] = row.refused
+    if row.names:
+        line["names"] = row.names
+    if not asked:
+        line["asked"] = False
+    if again:
+        line["again"] = True
+    # Answers come in the order in which the server gave them; the store keeps the plan's.
+    ordered = sorted(answers.items())
+    line["answers"] = [[*key, _answer(answer)] for key, answer in ordered]
+    line["t"] = [round(answer.seconds * 1000, 1) if isinstance(answer, Outcome) else 0 for _, answer in ordered]
+    return orjson.dumps(line)
+
+
+def _answer(answer: Outcome | Review) -> dict[str, Any]:
+    return _filled(answer, leave=("seconds",))
+
+
+_FIELDS = {kind: fields(kind) for kind in (Outcome, Review, Endpoint)}
+
+
+def _filled(value: Outcome | Review | Endpoint, leave: tuple[str, ...] = ()) -> dict[str, Any]:
+    """Give the fields that differ from their default: most answers are short."""
+    named = ((field.name, getattr(value, field.name), field.default) for field in _FIELDS[type(value)])
+    return {name: held for name, held, default in named if held != default and name not in leave}
+
+
+def read_row(line: bytes) -> StoredRow:
+    """Read a row's line back."""
+    raw = orjson.loads(line)
+    endpoint = Endpoint(**raw["endpoint"])
+    asked = raw.get("request")
+    request = None
+    if asked is not None:
+        request = Request(
+            asked["method"],
+            asked["path"],
+            tuple((k, v) for k, v in asked["query"]),
+            tuple((k, v) for k, v in asked.get("headers", ())),
+            asked["body"].encode() if "body" in asked else None,
+        )
+    names = {identity: tuple(found) for identity, found in raw.get("names", {}).items()}
+    row = Row(raw["row"], endpoint, attributes_of(endpoint), request, raw.get("refused", ""), None, names)
+    answers: Answers = {}
+    for (identity, oracle, name, answer), milliseconds in zip(raw["answers"], raw["t"], strict=True):
+        if oracle == "review":
+            answers[identity, oracle, name] = Review(**answer)
+        else:
+            for key in ("causes", "warnings"):
+                if key in answer:
+                    answer[key] = tuple(answer[key])
+            answers[identity, oracle, name] = Outcome(**answer, seconds=milliseconds / 1000)
+    return StoredRow(row, answers, raw.get("asked", True), raw.get("again", False))
+
+
+class Segment:
+    """The rows of a run that is going on, as they come in; given back in the plan's order."""
+
+    def __init__(self) -> None:
+        self._file: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115  # lives as long as the run
+        self._places: dict[str, list[tuple[int, int]]] = {}
+        self._end = 0
+
+    def add(self, row_id: str, line: bytes) -> None:
+        """Keep a row's line."""
+        self._file.seek(self._end)
+        self._file.write(line)
+        self._places.setdefault(row_id, []).append((self._end, len(line)))
+        self._end += len(line)
+
+    def __contains__(self, row_id: str) -> bool:
+        return row_id in self._places
+
+    def lines(self, row_id: str) -> Iterator[bytes]:
+        """Give a row's lines: the first asking, then the one after the policy changed."""
+        for offset, length in self._places.get(row_id, ()):
+            self._file.seek(offset)
+            yield self._file.read(length)
+
+    def close(self) -> None:
+        """Let the file go."""
+        self._file.close()
+
+
+def write(
+    path: Path,
+    head: Head,
+    snapshot: Snapshot,
+    rows: Sequence[Row],
+    segment: Segment,
+    tail: Tail,
+    after: Snapshot | None,
+) -> None:
+    """Write a whole run. `after` is the snapshot whose RBAC was read once more, where it changed meanwhile."""
+    with path.open("wb") as raw, gzip.GzipFile("", "wb", compresslevel=3, fileobj=raw, mtime=0) as file:
+        for name, value in (("head", _head(head)), ("snapshot", dump(snapshot))):
+            file.write(orjson.dumps({name: value}) + b"\n")
+        if after is not None:
+            file.write(orjson.dumps({"after": dump(after)}) + b"\n")
+        for row in rows:
+            for line in segment.lines(row.id) if row.id in segment else (row_line(row, {}, asked=False),):
+                file.write(line + b"\n")
+        file.write(orjson.dumps({"tail": {f.name: getattr(tail, f.name) for f in fields(Tail)}}) + b"\n")
+
+
+def _head(head: Head) -> dict[str, Any]:
+    plain = {field.name: getattr(head, field.name) for field in fields(Head)}
+    plain["identities"] = [{f.name: getattr(i, f.name) for f in fields(Identity)} for i in head.identities]
+    return {"version": VERSION} | plain
+
+
+class SavedRun:
+    """A run read from its file; rows are read anew, one at a time, whenever they are asked for."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path / FILE if path.is_dir() else path
+        lines = self._lines()
+        try:
+            self.head = _read_head(_expect(next(lines, b""), "head"))
+            self.snapshot = load(_expect(next(lines, b""), "snapshot"))
+            self.after: Snapshot | None = None
+            self.tail: Tail | None = None
+            last = b""
+            for number, line in enumerate(lines):
+                if number == 0 and line.startswith(b'{"after"'):
+                    self.after = load(_expect(line, "after"))
+                last = line
+            self.tail = Tail(**_expect(last, "tail"))
+        except (ValueError, KeyError, TypeError) as problem:
+            raise RunFileError(f"{self.path} is no run of kube-conformance, or not a whole one: {problem}") from None
+        finally:
+            lines.close()
+
+    def rows(self) -> Iterator[StoredRow]:
+        """Read every row, in the plan's order."""
+        with contextlib.closing(self._lines()) as lines:
+            for line in lines:
+                if line.startswith(b'{"row"'):
+                    yield read_row(line)
+
+    def _lines(self) -> Any:
+        try:
+            with gzip.open(self.path, "rb") as file:
+                for line in file:
+                    yield line.rstrip(b"\n")
+        except FileNotFoundError:
+            raise RunFileError(
+                f"there is no run at {self.path}; give the folder of a run, such as reports/latest"
+            ) from None
+        except (OSError, EOFError, zlib.error) as problem:
+            raise RunFileError(f"{self.path} cannot be read: {problem}") from None
+
+
+def _expect(line: bytes, name: str) -> Any:
+    document = orjson.loads(line)
+    if not isinstance(document, dict) or name not in document:
+        raise ValueError(f"its {name} is missing")
+    return document[name]
+
+
+def _read_head(raw: dict[str, Any]) -> Head:
+    version = raw.pop("version")
+    if version != VERSION:
+        raise ValueError(f"it is of version {version}, this kube-conformance reads version {VERSION}")
+    raw["identities"] = tuple(
+        Identity(
+            **(
+                i
+                | {
+                    "groups": tuple(i["groups"]),
+                    "extra": tuple((key, tuple(values)) for key, values in i["extra"]),
+                }
+            ),
+        )
+        for i in raw["identities"]
+    )
+    raw["oracles"] = tuple(raw["oracles"])
+    raw["namespaces"] = {scope: tuple(names) for scope, names in raw["namespaces"].items()}
+    raw["left_out"] = tuple((name, why) for name, why in raw["left_out"])
+    return Head(**raw)
