@@ -141,15 +141,18 @@ def _run(user: Entry, cluster: Entry) -> Json:
         # The official client would also start a command of PATH in the kubeconfig's folder; kubectl does not.
         plugin = plugin | {"command": str((user.file.parent / command).resolve())}
     try:
-        status = client.ExecProvider(node("exec", plugin), None, node("cluster", _about(cluster))).run()
+        provider = client.ExecProvider(node("exec", plugin), None, node("cluster", _about(cluster)))
+    except (client.ConfigException, KeyError, TypeError):
+        problem = "exec has to have apiVersion, command, and env as a list of mappings with name and value"
+        raise FileError(user.file, None, f"user {user.name}: {problem}") from None
+    try:
+        status = provider.run()
     except client.ConfigException as problem:
         raise ClusterError(f"the credential plugin {command} of user {user.name} failed: {_said(problem)}") from None
     except OSError as problem:
         hint = f"; {plugin['installHint']}" if plugin.get("installHint") else ""
         said = f"the credential plugin {command} of user {user.name} cannot be run: {problem.strerror}{hint}"
         raise ClusterError(said) from None
-    except (KeyError, TypeError):
-        raise FileError(user.file, None, f"user {user.name}: exec is not of the form that kubectl reads") from None
     if not isinstance(status, dict):
         raise ClusterError(f"the credential plugin {command} of user {user.name} gave no ExecCredential with a status")
     return status

@@ -59,7 +59,7 @@ class Entry:
         encoded = self.text(f"{key}-data")
         if encoded:
             try:
-                return base64.b64decode(encoded)
+                return base64.b64decode("".join(encoded.split()), validate=True)
             except binascii.Error:
                 raise FileError(self.file, None, f"{self.name}: {key}-data is no base64") from None
         path = self.path(key)
