@@ -1,0 +1,76 @@
+"""matrix.html: one file that a platform team, a security reviewer and an auditor can read, offline and for years.
+
+The page is matrix.html with style, data and scripts put in. Its Content-Security-Policy allows those very scripts and
+that style by their hashes and nothing else: no network, no inline handler, no markup made from text.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import re
+from importlib.resources import files
+from typing import TYPE_CHECKING
+
+from conformance.report.html.paper import counters, document, strip
+from conformance.report.html.data import pack
+from conformance.report.summary import headline
+from conformance.report.text import display
+
+if TYPE_CHECKING:
+    from conformance.model import Matrix
+    from conformance.report import Evidence
+
+NAME = "html"
+FILE = "matrix.html"
+
+# In this order they are one script: a page of one file can import nothing.
+_SCRIPTS = ("data.js", "query.js", "grid.js", "evidence.js", "views.js", "page.js")
+_EARLY = 'document.documentElement.className = "js";'
+_SLOT = re.compile(r"\{\{(\w+)\}\}")
+
+
+def render(matrix: Matrix, evidence: Evidence | None = None) -> bytes:
+    """Return matrix.html."""
+    packed = pack(matrix, evidence)
+    style = _asset("matrix.css")
+    script = "(() => {\n'use strict';\n" + "\n".join(map(_asset, _SCRIPTS)) + "\n})();\n"
+    word, _ = headline(matrix)
+    values = {
+        "policy": _policy((_EARLY, script), style),
+        "title": _escaped(f"{word.capitalize()}: {display(matrix.run.server_version)} access matrix"),
+        "style": style,
+        "early": _EARLY,
+        "strip": strip(matrix),
+        "counters": counters(matrix),
+        "document": document(matrix),
+        "index": packed.index,
+        "states": packed.states,
+        "script": script,
+        "chunks": "\n".join(
+            f'<script type="text/plain" id="chunk-{number}">{chunk}</script>'
+            for number, chunk in enumerate(packed.chunks)
+        ),
+    }
+    # One pass: what is put in is never looked at again.
+    return _SLOT.sub(lambda slot: values[slot[1]], _asset("matrix.html")).encode()
+
+
+def _asset(name: str) -> str:
+    return files(__package__).joinpath(name).read_text("utf-8")
+
+
+def _policy(scripts: tuple[str, ...], style: str) -> str:
+    hashes = " ".join(f"'sha256-{_hash(script)}'" for script in scripts)
+    return (
+        f"default-src 'none'; script-src {hashes}; style-src 'sha256-{_hash(style)}'; img-src data:; "
+        "base-uri 'none'; form-action 'none'; require-trusted-types-for 'script'; trusted-types 'none'"
+    )
+
+
+def _hash(text: str) -> str:
+    return base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
+
+
+def _escaped(text: str) -> str:
+    return text.replace("&", "&amp;").replace("<", "&lt;")

@@ -1,0 +1,209 @@
+// A table of any size: only the rows and columns in sight are in the document. Focus stays on the grid itself, which names
+// its active cell; so nothing is lost when a row leaves the document, and screen readers hear each cell's own label.
+
+const element = (tag, properties = {}, ...children) => {
+  const made = document.createElement(tag);
+  for (const [name, value] of Object.entries(properties)) {
+    if (name === 'class') made.className = value;
+    else if (name in made && typeof value !== 'string') made[name] = value;
+    else made.setAttribute(name, value);
+  }
+  made.append(...children);
+  return made;
+};
+
+let grids = 0;
+
+class Grid {
+  // model: {label, rows, columns, columnWidth, rowHeight, headWidth, headHeight, upright,
+  //         pinned, rowHead(r) -> {text, note, detail, label}, columnHead(c) -> {text, label, mark},
+  //         cell(r, c) -> {text, look, label, share?}, choose(r, c), chooseRow(r), chooseColumn(c), pin(c)}
+  constructor(host, resized) {
+    grids += 1;
+    this.name = `grid${grids}`;
+    this.host = host;
+    this.view = element('div', { class: 'grid', role: 'grid', tabindex: '0' });
+    this.space = element('div', { class: 'space', role: 'rowgroup' });
+    this.head = element('div', { class: 'row head', role: 'row', 'aria-rowindex': '1' });
+    this.view.append(this.space);
+    host.replaceChildren(this.view);
+    this.at = { row: 0, column: 0 };
+    this.drawn = new Map();
+    // Sizes and scroll positions are remembered: asking the document for them while drawing would lay it out each time.
+    this.size = { width: this.view.clientWidth, height: this.view.clientHeight };
+    this.scroll = { top: 0, left: 0 };
+    this.view.addEventListener('scroll', () => { this.scroll = { top: this.view.scrollTop, left: this.view.scrollLeft }; this.later(); }, { passive: true });
+    this.view.addEventListener('keydown', (event) => this.key(event));
+    this.view.addEventListener('click', (event) => this.click(event));
+    new ResizeObserver(() => {
+      const { clientWidth: width, clientHeight: height } = this.view;
+      const wider = width !== this.size.width;
+      this.size = { width, height };
+      if (wider) resized();
+      this.later();
+    }).observe(this.view);
+  }
+
+  show(model) {
+    this.model = model;
+    const { rows, columns, columnWidth, rowHeight, headWidth, headHeight } = model;
+    this.view.setAttribute('aria-label', model.label);
+    this.view.setAttribute('aria-rowcount', String(rows + 1));
+    this.view.setAttribute('aria-colcount', String(columns + 1));
+    this.view.classList.toggle('upright', Boolean(model.upright));
+    this.view.style.setProperty('--row', `${rowHeight}px`);
+    this.view.style.setProperty('--column', `${columnWidth}px`);
+    this.view.style.setProperty('--head-width', `${headWidth}px`);
+    this.view.style.setProperty('--head-height', `${headHeight}px`);
+    this.space.style.width = `${headWidth + columns * columnWidth}px`;
+    this.space.style.height = `${headHeight + rows * rowHeight}px`;
+    this.scrollTo(0, 0);
+    this.at.row = Math.max(-1, Math.min(this.at.row, rows - 1));
+    this.at.column = Math.max(-1, Math.min(this.at.column, columns - 1));
+    this.window = null;
+    this.draw();
+  }
+
+  scrollTo(top, left) {
+    if (top !== this.scroll.top) this.view.scrollTop = top;
+    if (left !== this.scroll.left) this.view.scrollLeft = left;
+    this.scroll = { top, left };
+  }
+
+  later() {
+    if (this.waiting) return;
+    this.waiting = true;
+    requestAnimationFrame(() => { this.waiting = false; this.draw(); });
+  }
+
+  draw() {
+    if (!this.model) return;
+    const { rows, columns, columnWidth, rowHeight, headWidth, headHeight } = this.model;
+    const pinned = this.model.pinned || 0;
+    const { scroll: { top, left }, size: { width, height } } = this;
+    const firstColumn = Math.max(pinned, Math.floor(left / columnWidth) - 2);
+    const lastColumn = Math.min(columns, Math.ceil((left + width - headWidth) / columnWidth) + 2);
+    const firstRow = Math.max(0, Math.floor(top / rowHeight) - 2);
+    const lastRow = Math.min(rows, Math.ceil((top + height - headHeight) / rowHeight) + 2);
+    const window = `${firstColumn}-${lastColumn}`;
+    if (this.window !== window) {
+      this.window = window;
+      this.drawn.clear();
+      this.head.replaceChildren(this.corner(), ...this.range(0, pinned, (column) => this.columnHead(column)), ...this.range(firstColumn, lastColumn, (column) => this.columnHead(column)));
+      this.space.replaceChildren(this.head);
+    }
+    for (const [row, made] of this.drawn) {
+      if (row < firstRow || row >= lastRow) { made.remove(); this.drawn.delete(row); }
+    }
+    const fresh = document.createDocumentFragment();
+    for (let row = firstRow; row < lastRow; row += 1) {
+      if (!this.drawn.has(row)) {
+        const made = this.row(row, firstColumn, lastColumn);
+        this.drawn.set(row, made);
+        fresh.append(made);
+      }
+    }
+    this.space.append(fresh);
+    this.mark();
+  }
+
+  range(first, last, make) {
+    const made = [];
+    for (let number = first; number < last; number += 1) made.push(make(number));
+    return made;
+  }
+
+  corner() { return element('div', { class: 'corner', role: 'columnheader', 'aria-colindex': '1', id: `${this.name}.-1.-1` }, this.model.corner || ''); }
+
+  columnHead(column) {
+    const { text, label, mark } = this.model.columnHead(column);
+    const made = element('div', { class: 'column-head', role: 'columnheader', 'aria-colindex': String(column + 2), id: `${this.name}.-1.${column}`, title: label || text }, element('span', {}, text));
+    if (mark) made.append(element('i', { class: 'mark', 'aria-hidden': 'true' }, mark));
+    if (mark) made.setAttribute('aria-sort', mark === '▼' ? 'descending' : 'other');
+    return this.place(made, column);
+  }
+
+  // Pinned columns come first and stay in sight; the others are where their number says.
+  place(made, column) {
+    made.classList.toggle('pinned', column < (this.model.pinned || 0));
+    made.style.left = `${this.model.headWidth + column * this.model.columnWidth}px`;
+    return made;
+  }
+
+  row(row, first, last) {
+    const { text, note, detail, label, look } = this.model.rowHead(row);
+    const head = element('div', { class: 'row-head', role: 'rowheader', 'aria-colindex': '1', id: `${this.name}.${row}.-1`, title: label || text }, element('span', { class: 'text' }, text));
+    if (note) head.append(element('small', {}, note));
+    if (detail) head.append(element('span', { class: 'detail' }, detail));
+    const made = element('div', { class: `row ${look || ''}`, role: 'row', 'aria-rowindex': String(row + 2) }, head,
+      ...this.range(0, this.model.pinned || 0, (column) => this.cell(row, column)), ...this.range(first, last, (column) => this.cell(row, column)));
+    made.style.transform = `translateY(${this.model.headHeight + row * this.model.rowHeight}px)`;
+    return made;
+  }
+
+  cell(row, column) {
+    const { text, look, label, share } = this.model.cell(row, column);
+    const made = element('div', { class: `cell ${look}`, role: 'gridcell', 'aria-colindex': String(column + 2), 'aria-label': label, id: `${this.name}.${row}.${column}` }, text);
+    if (share !== undefined) made.style.setProperty('--share', `${share}%`);
+    return this.place(made, column);
+  }
+
+  mark() {
+    this.view.querySelector('.active')?.classList.remove('active');
+    const id = `${this.name}.${this.at.row}.${this.at.column}`;
+    const active = document.getElementById(id);
+    if (active) {
+      active.classList.add('active');
+      this.view.setAttribute('aria-activedescendant', id);
+    } else this.view.removeAttribute('aria-activedescendant');
+  }
+
+  // Makes a cell the active one and brings it into sight.
+  go(row, column) {
+    const { rows, columns, columnWidth, rowHeight, headWidth, headHeight } = this.model;
+    this.at = { row: Math.max(-1, Math.min(row, rows - 1)), column: Math.max(-1, Math.min(column, columns - 1)) };
+    const top = this.at.row * rowHeight;
+    const left = this.at.column * columnWidth;
+    const wanted = { ...this.scroll };
+    if (this.at.row >= 0) wanted.top = Math.max(Math.min(wanted.top, top), top + rowHeight - this.size.height + headHeight);
+    const pinned = this.model.pinned || 0;
+    if (this.at.column >= pinned) wanted.left = Math.max(Math.min(wanted.left, left - pinned * columnWidth), left + columnWidth - this.size.width + headWidth);
+    this.scrollTo(Math.max(0, wanted.top), Math.max(0, wanted.left));
+    this.draw();
+  }
+
+  page() { return Math.max(1, Math.floor((this.size.height - this.model.headHeight) / this.model.rowHeight) - 1); }
+
+  key(event) {
+    if (event.altKey || event.metaKey) return;
+    const { row, column } = this.at;
+    const far = event.ctrlKey;
+    const moves = {
+      ArrowUp: [far ? 0 : row - 1, column], ArrowDown: [far ? this.model.rows : row + 1, column],
+      ArrowLeft: [row, far ? 0 : column - 1], ArrowRight: [row, far ? this.model.columns : column + 1],
+      PageUp: [Math.max(0, row - this.page()), column], PageDown: [row + this.page(), column],
+      Home: [far ? 0 : row, 0], End: [far ? this.model.rows : row, this.model.columns],
+    };
+    if (moves[event.key]) this.go(...moves[event.key]);
+    else if (event.key === 'Enter' || event.key === ' ') this.choose(row, column);
+    else if (event.key === 'x' && this.model.pin && column >= 0) this.model.pin(column);
+    else return;
+    event.preventDefault();
+  }
+
+  click(event) {
+    const target = event.target.closest('[id]');
+    if (!target || !target.id.startsWith(`${this.name}.`)) return;
+    const [, row, column] = target.id.split('.').map(Number);
+    this.at = { row, column };
+    this.mark();
+    if (event.shiftKey && row < 0 && column >= 0 && this.model.pin) this.model.pin(column);
+    else this.choose(row, column);
+  }
+
+  choose(row, column) {
+    if (row >= 0 && column >= 0) this.model.choose?.(row, column);
+    else if (row >= 0) this.model.chooseRow?.(row);
+    else if (column >= 0) this.model.chooseColumn?.(column);
+  }
+}

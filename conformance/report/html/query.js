@@ -1,0 +1,156 @@
+// The search: words and key:value, all of which must hold. `*` stands for anything, `,` for or, a leading `-` for not.
+// What a term says of rows and of columns is decided once for each of them, so that a cell costs a few bit tests.
+
+const ROW_KEYS = {
+  group: (m, row) => m.group[row],
+  version: (m, row) => m.version[row],
+  resource: (m, row) => m.resource[row] || m.path[row],
+  sub: (m, row) => m.subresource[row],
+  verb: (m, row) => m.verb[row],
+  scope: (m, row) => m.scope[row],
+  id: (m, row) => m.ids[row],
+};
+const COLUMN_KEYS = {
+  identity: (who) => who.name,
+  user: (who) => who.user,
+  kind: (who) => who.kind,
+  in: (who) => who.groups,
+};
+const IS_ROW = {
+  virtual: (m, row) => (m.flags[row] & 2) !== 0,
+  namespaced: (m, row) => (m.flags[row] & 1) !== 0,
+};
+const IS_CELL = { disagree: FAIL, explained: INFO };
+VERDICTS.forEach((name, number) => { IS_CELL[name] = number; });
+const KEYS = [...Object.keys(ROW_KEYS), ...Object.keys(COLUMN_KEYS), 'is', 'request', 'review', 'rules', 'status', 'reason', 'cause', 'risk', 'finding'];
+const IS_VALUES = [...STATES, 'disagree', 'explained', ...VERDICTS.slice(0, 2), ...VERDICTS.slice(3), ...Object.keys(IS_ROW), 'risky'];
+
+class QueryError extends Error {}
+
+// `a b:"c d" -e:f,g` -> [{not, key, values}]
+function terms(text) {
+  const found = [];
+  for (const [, minus, key, quoted, plain] of text.matchAll(/(-?)(?:([a-z]+):)?(?:"([^"]*)"?|([^\s"]+))/gi)) {
+    const values = quoted === undefined ? plain.split(',').filter(Boolean) : [quoted];
+    if (key && !KEYS.includes(key.toLowerCase())) {
+      // A colon also stands in endpoint ids: v1/pods:get is a word.
+      if (quoted === undefined) found.push({ not: minus !== '', key: '', values: [`${key}:${plain}`] });
+      continue;
+    }
+    found.push({ not: minus !== '', key: (key || '').toLowerCase(), values });
+  }
+  return found;
+}
+
+function pattern(value, whole) {
+  const escaped = value.toLowerCase().replace(/[.+?^${}()|[\]\\]/g, '\\$&').replace(/\*/g, '.*');
+  const regex = new RegExp(whole ? `^${escaped}$` : escaped, 'u');
+  return (text) => regex.test(text.toLowerCase());
+}
+
+const anyOf = (values, whole) => {
+  const patterns = values.map((value) => pattern(value, whole));
+  return (text) => (Array.isArray(text) ? text : [text]).some((one) => patterns.some((matches) => matches(one)));
+};
+
+// Returns {rows, columns: Uint8Array of 0 and 1, cells: [(place) => boolean]}.
+function compile(matrix, text) {
+  const rows = new Uint8Array(matrix.rows).fill(1);
+  const columns = new Uint8Array(matrix.width).fill(1);
+  const cells = [];
+  const keepRows = (not, test) => { for (let row = 0; row < rows.length; row += 1) if (rows[row] && test(row) === not) rows[row] = 0; };
+  const keepColumns = (not, test) => { for (let column = 0; column < columns.length; column += 1) if (test(column) === not) columns[column] = 0; };
+  const keepCells = (not, test) => cells.push(not ? (place) => !test(place) : test);
+
+  for (const { not, key, values } of terms(text)) {
+    if (!values.length) continue;
+    if (key === '') {
+      const matches = anyOf(values, false);
+      const words = matrix.identities.map(({ name }) => matches(name));
+      // A word that names identities chooses columns, any other chooses rows.
+      if (words.some(Boolean) && !matrix.ids.some((id) => matches(id))) keepColumns(not, (column) => words[column]);
+      else keepRows(not, (row) => matches(matrix.ids[row]));
+    } else if (ROW_KEYS[key]) {
+      const matches = anyOf(values, true);
+      const known = new Map();
+      keepRows(not, (row) => {
+        const value = ROW_KEYS[key](matrix, row);
+        if (!known.has(value)) known.set(value, matches(value));
+        return known.get(value);
+      });
+    } else if (COLUMN_KEYS[key]) {
+      const matches = anyOf(values, true);
+      keepColumns(not, (column) => matches(COLUMN_KEYS[key](matrix.identities[column])));
+    } else if (key === 'is') {
+      keepIs(matrix, values, not, keepRows, keepCells);
+    } else if (key === 'risk' || key === 'finding') {
+      const matches = anyOf(values, true);
+      const wanted = new Uint8Array(matrix.rows * matrix.width);
+      for (const finding of matrix.findings) {
+        if (finding.column >= 0 && matches(key === 'risk' ? finding.severity : finding.id)) {
+          for (const row of finding.rows) wanted[row * matrix.width + finding.column] = 1;
+        }
+      }
+      keepCells(not, (place) => wanted[place] === 1);
+    } else if (key === 'request' || key === 'review' || key === 'rules') {
+      const oracle = ['request', 'review', 'rules'].indexOf(key);
+      const wanted = choices(key, values, ANSWERS);
+      keepCells(not, (place) => wanted.has(matrix.answer(place, oracle)));
+    } else {
+      const part = ['status', 'reason', 'cause'].indexOf(key);
+      const matches = anyOf(values, true);
+      const wanted = matrix.kinds.map((kind) => matches(String(kind[part] ?? 'none')));
+      keepCells(not, (place) => wanted[matrix.kind[place]]);
+    }
+  }
+  return { rows, columns, cells };
+}
+
+function choices(key, values, names) {
+  return new Set(values.map((value) => {
+    const number = names.indexOf(value.toLowerCase());
+    if (number < 0) throw new QueryError(`${key}: is one of ${names.join(', ')}`);
+    return number;
+  }));
+}
+
+function keepIs(matrix, values, not, keepRows, keepCells) {
+  const lower = values.map((value) => value.toLowerCase());
+  const unknown = lower.find((value) => !IS_VALUES.includes(value) && !(value in IS_CELL));
+  if (unknown !== undefined) throw new QueryError(`is: is one of ${IS_VALUES.join(', ')}`);
+  const aboutRows = lower.filter((value) => IS_ROW[value]);
+  if (aboutRows.length === lower.length) {
+    keepRows(not, (row) => aboutRows.some((value) => IS_ROW[value](matrix, row)));
+    return;
+  }
+  // One table over all values of a byte: state and verdict together.
+  const wanted = new Uint8Array(256);
+  for (let byte = 0; byte < 256; byte += 1) {
+    wanted[byte] = lower.some((value) => STATES[byte & 3] === value || IS_CELL[value] === ((byte >> 2) & 7)) ? 1 : 0;
+  }
+  const risky = lower.includes('risky');
+  keepCells(not, (place) => wanted[matrix.drawn[place]] === 1 || (risky && matrix.risk[place] > 0)
+    || aboutRows.some((value) => IS_ROW[value](matrix, Math.floor(place / matrix.width))));
+}
+
+// Runs a query: which rows have a matching cell, which columns count, and for each cell whether it matches.
+function search(matrix, text) {
+  const { rows, columns, cells } = compile(matrix, text);
+  const chosen = [...columns.keys()].filter((column) => columns[column]);
+  const hit = new Uint8Array(matrix.rows * matrix.width);
+  const shown = [];
+  let count = 0;
+  for (let row = 0; row < matrix.rows; row += 1) {
+    if (!rows[row]) continue;
+    const before = count;
+    for (const column of chosen) {
+      const place = row * matrix.width + column;
+      if (matrix.drawn[place] === ABSENT) continue;
+      let matches = true;
+      for (let one = 0; matches && one < cells.length; one += 1) matches = cells[one](place);
+      if (matches) { hit[place] = 1; count += 1; }
+    }
+    if (count > before) shown.push(row);
+  }
+  return { rows: shown, columns: chosen, count, precise: cells.length > 0, matches: (place) => hit[place] === 1 };
+}
