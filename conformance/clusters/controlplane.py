@@ -165,7 +165,11 @@ def _etcd_flags() -> tuple[str, ...]:
 
 
 def _server_flags(port: int, *, audit_log: bool) -> tuple[str, ...]:
-    audit = ("--audit-policy-file=audit-policy.yaml", "--audit-log-path=audit.log") if audit_log else ()
+    audit = (
+        "--audit-policy-file=audit-policy.yaml",
+        "--audit-log-path=audit.log",
+        "--audit-log-maxsize=100000",  # megabytes: it is read as one file
+    )
     return (
         f"--etcd-servers={_ETCD}",
         "--bind-address=127.0.0.1",
@@ -189,7 +193,7 @@ def _server_flags(port: int, *, audit_log: bool) -> tuple[str, ...]:
         "--requestheader-extra-headers-prefix=X-Remote-Extra-",
         "--proxy-client-cert-file=front-proxy.crt",
         "--proxy-client-key-file=front-proxy.key",
-        *audit,
+        *(audit if audit_log else ()),
     )
 
 
@@ -212,9 +216,8 @@ def _manager_flags() -> tuple[str, ...]:
 def _settled(client: Client) -> bool:
     """Say whether the controllers have done what every cluster has done before its first user comes."""
     account = client.ask("GET", "/api/v1/namespaces/default/serviceaccounts/default")
-    if account.status != _OK:
-        return False
-    return _aggregated(client.get_json("/apis/rbac.authorization.k8s.io/v1/clusterroles")["items"])
+    roles = client.ask("GET", "/apis/rbac.authorization.k8s.io/v1/clusterroles")
+    return account.status == roles.status == _OK and _aggregated(json.loads(roles.body)["items"])
 
 
 def _aggregated(roles: Sequence[Mapping[str, Any]]) -> bool:
