@@ -6,6 +6,8 @@ reuses one only for the same server and client certificate, so that no identity 
 
 from __future__ import annotations
 
+import contextlib
+import os
 import time
 from io import BytesIO
 from typing import TYPE_CHECKING, Any, Self
@@ -25,6 +27,21 @@ USER_AGENT = f"kube-conformance/{__version__}"
 CONNECT_SECONDS = 10
 ANSWER_SECONDS = 30
 _UNAUTHORIZED = 401
+_VERIFICATIONS = (
+    pycurl.SSL_VERIFYPEER,
+    pycurl.SSL_VERIFYHOST,
+    pycurl.PROXY_SSL_VERIFYPEER,
+    pycurl.PROXY_SSL_VERIFYHOST,
+)
+# Where distributions keep the authorities that they trust (the list of Go's crypto/x509).
+_TRUST = (
+    "/etc/ssl/certs/ca-certificates.crt",
+    "/etc/pki/tls/certs/ca-bundle.crt",
+    "/etc/ssl/ca-bundle.pem",
+    "/etc/pki/tls/cacert.pem",
+    "/etc/pki/ca-trust/extracted/pem/tls-ca-bundle.pem",
+    "/etc/ssl/cert.pem",
+)
 
 
 def url_of(access: Access, request: Request) -> str:
@@ -42,11 +59,16 @@ def prepare(handle: pycurl.Curl, access: Access, *, user_agent: str = USER_AGENT
     handle.setopt(pycurl.TIMEOUT, ANSWER_SECONDS)
     # An ambient proxy variable must not decide where credentials go: only what the kubeconfig or the user said.
     handle.setopt(pycurl.PROXY, access.proxy or "")
+    # A proxy that is asked by TLS is trusted as the server is, which is how kubectl does it.
     if access.insecure:
-        handle.setopt(pycurl.SSL_VERIFYPEER, 0)
-        handle.setopt(pycurl.SSL_VERIFYHOST, 0)
+        for option in _VERIFICATIONS:
+            handle.setopt(option, 0)
     elif access.ca is not None:
         handle.setopt(pycurl.CAINFO_BLOB, access.ca)
+        handle.setopt(pycurl.PROXY_CAINFO_BLOB, access.ca)
+    elif (trusted := system_trust()) is not None:
+        handle.setopt(pycurl.CAINFO, trusted)
+        handle.setopt(pycurl.PROXY_CAINFO, trusted)
     if access.certificate is not None and access.key is not None:
         handle.setopt(pycurl.SSLCERT_BLOB, access.certificate)
         handle.setopt(pycurl.SSLKEY_BLOB, access.key)
@@ -57,6 +79,24 @@ def prepare(handle: pycurl.Curl, access: Access, *, user_agent: str = USER_AGENT
         handle.setopt(pycurl.CONNECT_TO, [f"{access.tls_server_name}:{port}:{inner}:{port}"])
     if access.unix_socket:
         handle.setopt(pycurl.UNIX_SOCKET_PATH, access.unix_socket)
+
+
+def system_trust() -> str | None:
+    """Give the file of the authorities that this machine trusts; None leaves it to libcurl.
+
+    The libcurl of a wheel knows only the paths of the machine that built it. SSL_CERT_FILE and the usual paths are
+    what kubectl looks at, so that a company's own authorities count here, too.
+    """
+    named = os.environ.get("SSL_CERT_FILE")
+    if named:
+        return named
+    found = next((path for path in _TRUST if os.path.isfile(path)), None)  # noqa: PTH113  # asked for each handle
+    if found is None:
+        with contextlib.suppress(ImportError):
+            import certifi  # noqa: PLC0415  # for machines without any, containers mostly
+
+            return certifi.where()
+    return found
 
 
 def _address(access: Access) -> str:
