@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from conformance import cli
-from conformance.clusters import assets
+from conformance.clusters import assets, gomodule
 from conformance.commands import doctor
 
 if TYPE_CHECKING:
@@ -93,3 +93,9 @@ def test_a_full_disk_is_missing_space(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_container_engine_has_to_answer(machine: Path, script: str, state: str) -> None:
     install(machine, "podman", script)
     assert states()["Containers"] == state
+
+
+@pytest.mark.usefixtures("machine")
+def test_a_control_plane_in_the_cache_is_enough() -> None:
+    assets.entry(gomodule.default_version()).mkdir(parents=True)
+    assert states()["Control plane"] == "ok"

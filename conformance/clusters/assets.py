@@ -56,10 +56,10 @@ def find(version: str | None = None, *, allow_unpinned: bool = False, say: Say =
         if directory := os.environ.get(variable):
             return _given(variable, Path(directory), wanted)
     exact = _exact(wanted, say)
-    entry = cache() / _key(exact)
-    if not entry.exists():
-        _make(entry, exact, allow_unpinned=allow_unpinned, say=say)
-    return Assets(exact, entry)
+    kept = entry(exact)
+    if not kept.exists():
+        _make(kept, exact, allow_unpinned=allow_unpinned, say=say)
+    return Assets(exact, kept)
 
 
 def cache() -> Path:
@@ -68,6 +68,11 @@ def cache() -> Path:
     folder = (Path(chosen).absolute() if chosen else user_cache_path("kube-conformance")) / "controlplane"
     folder.mkdir(parents=True, exist_ok=True)
     return folder
+
+
+def entry(version: str) -> Path:
+    """Give the folder of our cache for the programs of a whole version, be it there or not."""
+    return cache() / _key(version)
 
 
 def platform() -> str:

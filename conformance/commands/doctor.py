@@ -73,7 +73,7 @@ def control_plane() -> Iterator[Found]:
 
     version, cache = gomodule.default_version(), assets.cache()
     given = next((name for name in assets.DIRECTORIES if os.environ.get(name)), None)
-    cached = any(cache.glob(f"{version}-*/kube-apiserver"))
+    cached = assets.entry(version).exists()
     offline = os.environ.get("KUBE_CONFORMANCE_OFFLINE", "") not in {"", "0"}
     compiler = go()
     ready = given is not None or cached
