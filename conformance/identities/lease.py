@@ -1,0 +1,101 @@
+"""That a run is alive: a Lease in its own namespace, renewed while the run goes on, with the process that holds it."""
+
+from __future__ import annotations
+
+import datetime as dt
+import os
+import socket
+import time
+from email.utils import parsedate_to_datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from conformance.clusters.processes import birth
+
+if TYPE_CHECKING:
+    from conformance.model import Json, Response
+    from conformance.transport import Client
+
+SECONDS = 300  # without a renewal a run counts as interrupted
+GRACE = 600  # and as dead, so that its objects may be removed, ten minutes later
+RENEW = 60
+_OK = 200
+
+
+def path(namespace: str, run_id: str) -> str:
+    """Give the path of a run's Lease."""
+    return f"/apis/coordination.k8s.io/v1/namespaces/{namespace}/leases/{run_id}"
+
+
+def holder() -> str:
+    """Name this process so that no other, on any machine, ever has the name: host, PID namespace, number, birth."""
+    return _holder(os.getpid())
+
+
+def _holder(pid: int) -> str:
+    return f"{_here()} {pid} {birth(pid)}"
+
+
+def _here() -> str:
+    try:
+        namespace = Path("/proc/self/ns/pid").readlink()
+    except OSError:
+        namespace = Path("unknown")
+    return f"{socket.gethostname()} {namespace}"
+
+
+def is_gone(name: str) -> bool:
+    """Say whether the holder of this name was a process of this machine and is no more; elsewhere nobody can tell."""
+    here, _, process = name.rpartition(" ")[0].rpartition(" ")
+    return here == _here() and process.isdigit() and _holder(int(process)) != name
+
+
+def server_time(response: Response) -> dt.datetime:
+    """Read the server's clock off an answer, because several machines' clocks differ; ours where it does not say."""
+    try:
+        return parsedate_to_datetime(response.headers["date"])
+    except (KeyError, ValueError):
+        return dt.datetime.now(dt.UTC)
+
+
+def lapsed(lease: Json, now: dt.datetime) -> bool:
+    """Say whether a Lease has not been renewed for so long that its run is dead."""
+    spec = lease.get("spec") or {}
+    renewed = spec.get("renewTime") or lease["metadata"]["creationTimestamp"]
+    seconds = spec.get("leaseDurationSeconds") or SECONDS
+    return dt.datetime.fromisoformat(renewed) + dt.timedelta(seconds=seconds + GRACE) < now
+
+
+class Lease:
+    """The Lease of a run that goes on in this process."""
+
+    def __init__(self, client: Client, namespace: str, run_id: str, now: dt.datetime) -> None:
+        self._client, self._path = client, path(namespace, run_id)
+        self._ahead = now - dt.datetime.now(dt.UTC)  # of the server's clock
+        self._renewed = time.monotonic()
+
+    def spec(self) -> Json:
+        """Give what the Lease says now."""
+        now = self._now()
+        return {
+            "holderIdentity": holder(),
+            "leaseDurationSeconds": SECONDS,
+            "acquireTime": now,
+            "renewTime": now,
+        }
+
+    def beat(self) -> None:
+        """Renew the Lease if that is due; a server that does not answer now is asked again at the next beat."""
+        if time.monotonic() - self._renewed < RENEW:
+            return
+        answer = self._client.ask(
+            "PATCH",
+            self._path,
+            body={"spec": {"renewTime": self._now()}},
+            headers={"Content-Type": "application/merge-patch+json"},
+        )
+        if answer.status == _OK:
+            self._renewed = time.monotonic()
+
+    def _now(self) -> str:
+        return (dt.datetime.now(dt.UTC) + self._ahead).strftime("%Y-%m-%dT%H:%M:%S.%fZ")

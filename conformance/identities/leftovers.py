@@ -1,0 +1,186 @@
+"""What runs leave on a cluster, and how it is removed without touching anything else.
+
+An object is a run's when it has our label, a name with that run's id, and our field manager as its creator. A run is
+dead when its Lease lapsed ten minutes ago, or, on a cluster of ours, as soon as the process that held it is gone.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import orjson
+
+from conformance.identities import lease as leases
+from conformance.transport import expect_json
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from conformance.model import Json
+    from conformance.transport import Client
+
+MANAGER = "kube-conformance"
+MANAGED_BY = "app.kubernetes.io/managed-by"
+RUN = "kube-conformance.io/run"
+HOLDER = "kube-conformance.io/holder"
+
+_RBAC = "/apis/rbac.authorization.k8s.io/v1"
+# In the order of removal: who could use a role loses it first; a run's own namespace, with its Lease, goes last.
+COLLECTIONS = (
+    "/apis/certificates.k8s.io/v1/certificatesigningrequests",
+    f"{_RBAC}/clusterrolebindings",
+    f"{_RBAC}/rolebindings",
+    f"{_RBAC}/clusterroles",
+    f"{_RBAC}/roles",
+    "/api/v1/namespaces",
+)
+NAMESPACES = COLLECTIONS[-1]
+_METADATA = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1,application/json"
+_ONE = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1,application/json"
+_OK, _FORBIDDEN, _NOT_FOUND, _CONFLICT = 200, 403, 404, 409
+_SUCCESS = range(200, 300)
+
+
+@dataclass(frozen=True, slots=True)
+class Leftover:
+    """An object that a run made, by path and UID."""
+
+    path: str
+    uid: str
+    run: str
+    created: str
+    holder: str = ""
+
+    @property
+    def name(self) -> str:
+        """What the object is called, with its collection: `namespaces/kc-1-own`."""
+        return (
+            "/".join(part for part in self.path.split("/")[3:] if part != "namespaces") if self._inner else self._flat
+        )
+
+    @property
+    def _inner(self) -> bool:
+        return "/namespaces/" in self.path and not self.path.startswith(f"{NAMESPACES}/")
+
+    @property
+    def _flat(self) -> str:
+        return "/".join(self.path.split("/")[-2:])
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What a search brought: objects of dead runs, of runs that live, and collections that could not be read."""
+
+    dead: tuple[Leftover, ...]
+    alive: tuple[Leftover, ...]
+    unread: tuple[str, ...]
+
+
+def own_namespace(run_id: str) -> str:
+    """Name the namespace that a run works in."""
+    return f"kc-{run_id}-own"
+
+
+def other_namespace(run_id: str) -> str:
+    """Name the namespace in which nobody is bound."""
+    return f"kc-{run_id}-other"
+
+
+def of_run(client: Client, run_id: str) -> tuple[Leftover, ...]:
+    """Find all that one run made on a cluster of ours, in the order of removal."""
+    return tuple(_listed(client, f"{MANAGED_BY}={MANAGER},{RUN}={run_id}", []))
+
+
+def namespaces_of_run(client: Client, run_id: str) -> tuple[Leftover, ...]:
+    """Find a run's namespaces, which hold all that it made on a cluster that is not ours."""
+    found: list[Leftover] = []
+    for name in (other_namespace(run_id), own_namespace(run_id)):
+        response = client.ask("GET", f"{NAMESPACES}/{name}", headers={"Accept": _ONE})
+        if response.status != _NOT_FOUND:
+            found += _ours(NAMESPACES, expect_json(response, f"GET {NAMESPACES}/{name}"))
+    return tuple(found)
+
+
+def find(client: Client, *, ours: bool) -> Found:
+    """Look for what runs left; `ours` says that a run whose process on this machine is gone is dead at once."""
+    unread: list[str] = []
+    listed = list(_listed(client, f"{MANAGED_BY}={MANAGER},{RUN}", unread))
+    runs: dict[str, list[Leftover]] = {}
+    for each in listed:
+        runs.setdefault(each.run, []).append(each)
+    dead = {run for run, objects in runs.items() if _is_dead(client, run, objects, ours=ours)}
+    # What lies in a namespace that goes needs no removal of its own.
+    top = [
+        each
+        for each in listed
+        if not any(f"/namespaces/{name(each.run)}/" in each.path for name in (own_namespace, other_namespace))
+    ]
+    return Found(
+        tuple(each for each in top if each.run in dead),
+        tuple(each for each in top if each.run not in dead),
+        tuple(unread),
+    )
+
+
+def delete(client: Client, objects: Iterable[Leftover]) -> tuple[str, ...]:
+    """Remove objects, each only if it is still the very one; give a sentence for each that could not be removed."""
+    problems = []
+    for each in objects:
+        body = {"apiVersion": "v1", "kind": "DeleteOptions", "preconditions": {"uid": each.uid}}
+        response = client.ask("DELETE", each.path, body=body)
+        # 409: another object has the name by now, or the namespace is on its way out already.
+        if response.status not in _SUCCESS and response.status not in {_NOT_FOUND, _CONFLICT}:
+            problems.append(f"{each.name}: {response.error or f'{response.status} {_message(response.body)}'}")
+    return tuple(problems)
+
+
+def _message(body: bytes) -> str:
+    try:
+        document = orjson.loads(body)
+    except orjson.JSONDecodeError:
+        return ""
+    return str(document.get("message", "")) if isinstance(document, dict) else ""
+
+
+def _listed(client: Client, selector: str, unread: list[str]) -> Iterator[Leftover]:
+    for collection in COLLECTIONS:
+        response = client.ask("GET", collection, query={"labelSelector": selector}, headers={"Accept": _METADATA})
+        if response.status in {_FORBIDDEN, _NOT_FOUND}:
+            unread.append(f"{collection}: {response.status}")
+            continue
+        items = expect_json(response, f"GET {collection}").get("items") or []
+        found = [each for item in items for each in _ours(collection, item)]
+        # `other` before `own`: as long as the Lease is there, whoever comes next can tell whose the rest is.
+        yield from sorted(found, key=lambda each: each.path.endswith("-own"))
+
+
+def _ours(collection: str, item: Json) -> Iterator[Leftover]:
+    metadata = item["metadata"]
+    labels, name, run = metadata.get("labels") or {}, metadata["name"], (metadata.get("labels") or {}).get(RUN, "")
+    writers = sorted(metadata.get("managedFields") or [], key=lambda entry: str(entry.get("time", "")))
+    if labels.get(MANAGED_BY) != MANAGER or not run or not name.startswith(f"kc-{run}-"):
+        return
+    if MANAGER not in {entry.get("manager") for entry in writers if entry.get("time") == writers[0].get("time")}:
+        return
+    base, _, plural = collection.rpartition("/")
+    inside = f"namespaces/{metadata['namespace']}/" if metadata.get("namespace") else ""
+    holder = (metadata.get("annotations") or {}).get(HOLDER, "")
+    yield Leftover(f"{base}/{inside}{plural}/{name}", metadata["uid"], run, metadata["creationTimestamp"], holder)
+
+
+def _is_dead(client: Client, run: str, objects: list[Leftover], *, ours: bool) -> bool:
+    response = client.ask("GET", leases.path(own_namespace(run), run))
+    now = leases.server_time(response)
+    if response.status == _OK:
+        lease = expect_json(response, "GET the Lease of a run")
+        holder = (lease.get("spec") or {}).get("holderIdentity") or ""
+        return (ours and leases.is_gone(holder)) or leases.lapsed(lease, now)
+    if response.status != _NOT_FOUND:
+        return False  # whoever cannot tell leaves it
+    if ours and any(each.holder and leases.is_gone(each.holder) for each in objects):
+        return True
+    # Without a Lease (killed before it was made, or after its namespace went) the run's youngest object tells.
+    youngest = max(dt.datetime.fromisoformat(each.created) for each in objects)
+    return youngest + dt.timedelta(seconds=leases.SECONDS + leases.GRACE) < now
