@@ -126,7 +126,7 @@ def unasked(row: Row, identity: Identity, why: str) -> Cell:
 
 
 def _unauthenticated(row: Row, identity: Identity, outcome: Outcome | None) -> Cell:
-    """Judge an identity that the server must not know: 401 is right, and there is nobody whom the others could ask about."""
+    """Judge an identity that the server must not know: 401 is right, and there is nobody to ask the others about."""
     cell = unasked(row, identity, row.refused or "not asked")
     if outcome is None:
         return _replace(cell, verdict=Verdict.NOT_APPLICABLE, request=Answer.UNKNOWN)

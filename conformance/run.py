@@ -111,7 +111,7 @@ def ready(options: Options, stack: ExitStack, say: Callable[[str], None], select
     return Ready(options, cluster, work, head, client, prepared, started)
 
 
-# --- the stages --------------------------------------------------------------------------------------------------------
+# --- the stages -------------------------------------------------------------------------------------------------------
 
 
 def _open(options: Options, stack: ExitStack, say: Callable[[str], None]) -> tuple[Cluster, bool]:
@@ -188,7 +188,7 @@ def _unaffordable(laid: Plan, most: int | None) -> frozenset[str]:
     return frozenset(beyond)
 
 
-# --- namespaces --------------------------------------------------------------------------------------------------------
+# --- namespaces -------------------------------------------------------------------------------------------------------
 
 
 def _scopes(
@@ -218,7 +218,7 @@ def _bindings_by_namespace(rules: Rules, identity: Identity) -> dict[str, frozen
     return {namespace: frozenset(paths) for namespace, paths in found.items()}
 
 
-# --- names of the run out of what is stored ----------------------------------------------------------------------------
+# --- names of the run out of what is stored ---------------------------------------------------------------------------
 
 
 def masked(frozen: Snapshot, placeholders: Placeholders) -> Snapshot:
@@ -268,7 +268,7 @@ def reread(made: Ready) -> Rbac:
     return masked(_others(frozen, made.head.id), made.work.placeholders).rbac
 
 
-# --- after the last probe ----------------------------------------------------------------------------------------------
+# --- after the last probe ---------------------------------------------------------------------------------------------
 
 
 class _Settled:

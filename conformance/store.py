@@ -1,8 +1,8 @@
 """A run to disk and back.
 
 `run.jsonl.gz` is one JSON document a line: a head (who, where, how), the snapshot, one line for each row in plan order
-with every answer, and a tail (how it ended). What the run made stands in it as placeholders; timings are apart in `t`, so
-that two equal runs differ in the head, the tail and `t` alone.
+with every answer, and a tail (how it ended). What the run made stands in it as placeholders; timings are apart in `t`,
+so that two equal runs differ in the head, the tail and `t` alone.
 
 While a run goes on its rows lie in an unnamed temporary file, which the kernel removes with the process that made it.
 """

@@ -11,7 +11,7 @@ from conformance import config
 @config.flags()
 @click.argument("pytest_args", nargs=-1, type=click.UNPROCESSED, metavar="[-- PYTEST ARGS]")
 def command(pytest_args: tuple[str, ...], **flags: object) -> int:
-    """Ask a cluster everything, as everybody, and write the matrix to REPORTS/latest.
+    r"""Ask a cluster everything, as everybody, and write the matrix to REPORTS/latest.
 
     Without options it starts a disposable control plane and audits that. On a cluster of yours, name it:
 
@@ -19,7 +19,8 @@ def command(pytest_args: tuple[str, ...], **flags: object) -> int:
       kube-conformance audit --cluster kubeconfig --context staging --plan
       kube-conformance audit --cluster kubeconfig --context staging --mode observe
 
-    What follows `--` goes to pytest: `-- -k deployments`, `-- -m "endpoint(verb='delete')"`, `-- -x`, `-- --lf`, `-- -n 2`.
+    What follows `--` goes to pytest: `-- -k deployments`, `-- -m "endpoint(verb='delete')"`, `-- -x`, `-- --lf`,
+    `-- -n 2`.
     """
     from conformance import audit  # noqa: PLC0415  # --help must not wait for it
 

@@ -55,7 +55,7 @@ class Cause:
 
 
 def _second_check(evidence: Evidence) -> bool:
-    """Both others allow what the request asks for; a check of the handler refuses, in words that only such checks use."""
+    """Both others allow what the request asks for; a check of the handler refuses, in words that only those use."""
     return (
         evidence.request is not None
         and evidence.request.second_check

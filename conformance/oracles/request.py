@@ -26,7 +26,7 @@ _DENIAL = re.compile(
     r'User "(?P<user>(?:[^"\\]|\\.)*)" cannot (?P<verb>\S+) '
     r'(?:resource "(?P<plural>[^"]*)" in API group "(?P<group>[^"]*)"|path "(?P<path>[^"]*)")',
 )
-# A refusal after authorization is worded `RESOURCE "NAME" is forbidden: WHY`, or comes from an admission webhook or policy.
+# A refusal after authorization is worded `RESOURCE "NAME" is forbidden: WHY`, or comes from an admission plugin.
 _AFTERWARDS = re.compile(r'is forbidden: (?!User ")|^admission webhook "|ValidatingAdmissionPolicy|denied request:')
 # Checks that handlers make once the request itself is authorised: what they ask for is a right of the identity's too.
 _SECOND_CHECKS = (
@@ -47,7 +47,7 @@ class Reading:
 
 
 def read(outcome: Outcome, attributes: Attributes, user: str, reviewed: Answer | None) -> Reading:
-    """Read an answer to the request of `user` for `attributes`; `reviewed` is what the review said, None if not asked."""
+    """Read an answer to the request of `user` for `attributes`; `reviewed` is what the review said, if asked."""
     if outcome.error:
         return _reading(Answer.UNKNOWN, f"no answer: {outcome.error}", "no answer")
     line = f"{outcome.status} {outcome.reason}".rstrip()

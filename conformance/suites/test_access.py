@@ -1,4 +1,4 @@
-"""Every endpoint that the server serves, asked as every identity: do the oracles agree on who is let in?"""
+"""Every endpoint that the server serves, asked as every identity: the oracles have to agree on who is let in."""
 
 from __future__ import annotations
 
