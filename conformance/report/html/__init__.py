@@ -12,8 +12,8 @@ import re
 from importlib.resources import files
 from typing import TYPE_CHECKING
 
-from conformance.report.html.paper import counters, document, strip
 from conformance.report.html.data import pack
+from conformance.report.html.paper import counters, document, strip
 from conformance.report.summary import headline
 from conformance.report.text import display
 

@@ -58,8 +58,7 @@ class Grid {
     this.space.style.width = `${headWidth + columns * columnWidth}px`;
     this.space.style.height = `${headHeight + rows * rowHeight}px`;
     this.scrollTo(0, 0);
-    this.at.row = Math.max(-1, Math.min(this.at.row, rows - 1));
-    this.at.column = Math.max(-1, Math.min(this.at.column, columns - 1));
+    this.at = { row: 0, column: 0 }; // other rows: what was the active cell is somewhere else, or gone
     this.window = null;
     this.draw();
   }
