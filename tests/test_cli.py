@@ -162,6 +162,7 @@ def test_every_file_is_a_subcommand_with_its_help() -> None:
         assert command is not None
         assert command.name == name
         assert command.get_short_help_str(), f"{name} has no help"
+        assert "\\b" not in (command.help or ""), f"{name}: click's mark is a backspace, which a raw string spells out"
 
 
 def test_help_imports_nothing_heavy() -> None:

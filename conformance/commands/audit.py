@@ -11,7 +11,7 @@ from conformance import config
 @config.flags()
 @click.argument("pytest_args", nargs=-1, type=click.UNPROCESSED, metavar="[-- PYTEST ARGS]")
 def command(pytest_args: tuple[str, ...], **flags: object) -> int:
-    r"""Ask a cluster everything, as everybody, and write the matrix to REPORTS/latest.
+    """Ask a cluster everything, as everybody, and write the matrix to REPORTS/latest.
 
     Without options it starts a disposable control plane and audits that. On a cluster of yours, name it:
 
