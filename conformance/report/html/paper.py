@@ -60,7 +60,7 @@ def strip(matrix: Matrix) -> str:
     )
     listed = "".join(f"<div><dt>{name}</dt><dd>{_text(value)}</dd></div>" for name, value in facts)
     return (
-        f'<div class="verdict {word}"><span class="word">{word.capitalize()}</span>'
+        f'<div class="verdict {word}"><span class="word">{word.capitalize()}</span> '
         f'<p class="sentence">{_text(sentence)}</p></div>'
         f'<dl class="facts">{listed}</dl>'
         f'<div class="again"><span>Again:</span> <code id="command">{_text(reproduce(run), 4000)}</code></div>'
