@@ -34,8 +34,12 @@ AHEAD = 12
 TRIES = 4
 WAIT_AT_MOST = 10.0  # seconds that a server's Retry-After is honoured
 _RETRIED = frozenset({429, 502, 503, 504})
-_ANSWERS = frozenset({"ResourceVersionTooLarge", "DisruptionBudget"})  # causes that make a 504 or 429 an answer
+# What makes a 504, 429 or 503 an answer: asking again would bring the same one. The last is services/proxy's for an
+# absent service.
+_ANSWERS = (b"ResourceVersionTooLarge", b"DisruptionBudget", b"no endpoints available for service")
+_KEEP = 1 << 20  # bytes of an answer: a decision needs the status, and of a Status 4 KiB are stored
 _MESSAGE_BYTES = 4096
+_WORD, _LIST = 256, 16  # of reasons and kinds, of causes and warnings: a server may send what it likes
 _UNAUTHORIZED = 401
 _ERRORS = 400
 
@@ -113,6 +117,11 @@ class Engine:
         self._begun: dict[str, _Begun] = {}
         self._rows: Iterator[Row] = iter(())
         self._next_slot = 0.0
+        self._last_plain: Request | None = None
+        self._last_filled = Request("", "")
+        self._last_attributes: Attributes | None = None
+        self._last_asked = b""
+        self._who: dict[str, bytes] = {}
         self._pace = _Pace()
 
     def close(self) -> None:
@@ -195,7 +204,7 @@ class Engine:
         else:
             handle = pycurl.Curl()
             transport.prepare(handle, access, user_agent=self._user_agent)
-        work.exchange = Exchange(handle, access, work.request)
+        work.exchange = Exchange(handle, access, work.request, keep=_KEEP)
         work.tries += 1
         self._flying[handle] = work
         self._multi.add_handle(handle)
@@ -240,7 +249,7 @@ class Engine:
             self._later_by(work, 0.0)
             return True
         transient = response.error is not None or response.status in _RETRIED
-        if not transient or work.tries >= TRIES or any(cause.encode() in response.body for cause in _ANSWERS):
+        if not transient or work.tries >= TRIES or any(answer in response.body for answer in _ANSWERS):
             return False
         asked_for = response.headers.get("retry-after", "")
         backoff = 0.1 * 2**work.tries * random.uniform(0.5, 1.5)  # noqa: S311  # spreads load, guards nothing
@@ -264,19 +273,35 @@ class Engine:
         key = (call.identity, call.oracle, call.name)
         if call.request is not None:
             return _Work(row.id, key, call.identity, self._filled(call.request))
-        identity = self._identities[call.identity]
         if self._self_review:
-            return _Work(row.id, key, call.identity, self._filled(review_request(call.attributes, None)))
-        return _Work(row.id, key, _REVIEWER, self._filled(review_request(call.attributes, identity)))
+            return _Work(row.id, key, call.identity, self._review(call.attributes, None))
+        return _Work(row.id, key, _REVIEWER, self._review(call.attributes, self._identities[call.identity]))
 
     def _filled(self, request: Request) -> Request:
+        """Put the real names in; a row's request is the same object for all its identities."""
+        if request is self._last_plain:
+            return self._last_filled
         fill = self._placeholders.fill
-        return replace(
+        self._last_plain = request
+        self._last_filled = replace(
             request,
             path=fill(request.path),
             query=tuple((name, fill(value)) for name, value in request.query) if request.query else (),
             body=fill(request.body.decode()).encode() if request.body else None,
         )
+        return self._last_filled
+
+    def _review(self, attributes: Attributes, identity: Identity | None) -> Request:
+        """Build a review out of two halves that many reviews share."""
+        if attributes is not self._last_attributes:
+            self._last_attributes = attributes
+            self._last_asked = self._placeholders.fill(_asked_json(attributes)).encode()
+        name = identity.name if identity else ""
+        who = self._who.get(name)
+        if who is None:
+            who = self._who[name] = self._placeholders.fill(_who_json(identity)).encode()
+        kind = "SelfSubjectAccessReview" if identity is None else "SubjectAccessReview"
+        return Request("POST", _REVIEW_PATHS[kind], (), _JSON_BOTH, b"".join((who, self._last_asked, b"}}")))
 
     def _read(self, work: _Work, response: Response) -> Outcome | Review:
         if work.key[1] == "review":
@@ -287,52 +312,60 @@ class Engine:
 _REVIEWER = "\0reviewer"  # no identity can be named so
 
 
-def review_request(attributes: Attributes, identity: Identity | None) -> Request:
-    """Build the SubjectAccessReview for an identity, or the self kind when nobody is named."""
-    spec: dict[str, object] = {}
-    if attributes.path:
-        spec["nonResourceAttributes"] = {"path": attributes.path, "verb": attributes.verb}
-    else:
-        asked = {
-            "verb": attributes.verb,
-            "group": attributes.group,
-            "version": attributes.version,
-            "resource": attributes.resource,
-            "subresource": attributes.subresource,
-            "namespace": attributes.namespace,
-            "name": attributes.name,
-        }
-        spec["resourceAttributes"] = {key: value for key, value in asked.items() if value}
+_REVIEW_PATHS = {
+    kind: f"/apis/authorization.k8s.io/v1/{kind.lower()}s"
+    for kind in ("SelfSubjectAccessReview", "SubjectAccessReview")
+}
+_JSON_BOTH = (("Accept", "application/json"), ("Content-Type", "application/json"))
+
+
+def _who_json(identity: Identity | None) -> str:
+    """Begin a review: its kind and who is asked about, up to what is asked."""
     kind = "SelfSubjectAccessReview" if identity is None else "SubjectAccessReview"
+    spec: dict[str, object] = {}
     if identity is not None:
         spec |= {"user": identity.user, "groups": identity.groups}
         if identity.uid:
             spec["uid"] = identity.uid
         if identity.extra:
             spec["extra"] = dict(identity.extra)
-    body = orjson.dumps({"apiVersion": "authorization.k8s.io/v1", "kind": kind, "spec": spec})
-    path = f"/apis/authorization.k8s.io/v1/{kind.lower()}s"
-    return Request("POST", path, (), _JSON_BOTH, body)
+    text = orjson.dumps({"apiVersion": "authorization.k8s.io/v1", "kind": kind, "spec": spec}).decode()
+    return text.removesuffix("}}") + ("," if spec else "")
 
 
-_JSON_BOTH = (("Accept", "application/json"), ("Content-Type", "application/json"))
+def _asked_json(attributes: Attributes) -> str:
+    """Say what is asked, as the second half of a review's spec."""
+    if attributes.path:
+        path = orjson.dumps({"path": attributes.path, "verb": attributes.verb}).decode()
+        return f'"nonResourceAttributes":{path}'
+    asked = {
+        "verb": attributes.verb,
+        "group": attributes.group,
+        "version": attributes.version,
+        "resource": attributes.resource,
+        "subresource": attributes.subresource,
+        "namespace": attributes.namespace,
+        "name": attributes.name,
+    }
+    filled = orjson.dumps({key: value for key, value in asked.items() if value}).decode()
+    return f'"resourceAttributes":{filled}'
 
 
 def read_review(response: Response, placeholders: Placeholders) -> Review:
     """Read a review's answer; anything but a 201 with a status is a Review with `error`."""
     if response.error:
         return Review(allowed=False, error=response.error)
+    mask = placeholders.mask_message
     try:
         document = orjson.loads(response.body)
         status = document["status"]
         if response.status >= _ERRORS or not isinstance(status, dict):
-            return Review(allowed=False, error=f"{response.status} {document.get('message', '')}".rstrip())
-        mask = placeholders.mask_message
+            return Review(allowed=False, error=mask(_cut(f"{response.status} {document.get('message', '')}".rstrip())))
         return Review(
             allowed=status.get("allowed") is True,
             denied=status.get("denied") is True,
-            reason=mask(str(status.get("reason", ""))),
-            evaluation_error=mask(str(status.get("evaluationError", ""))),
+            reason=mask(_cut(status.get("reason", ""))),
+            evaluation_error=mask(_cut(status.get("evaluationError", ""))),
         )
     except (orjson.JSONDecodeError, KeyError, TypeError, AttributeError):
         return Review(allowed=False, error=f"{response.status}, but not the answer of a review")
@@ -350,24 +383,31 @@ def read_outcome(response: Response, placeholders: Placeholders) -> Outcome:
         with contextlib.suppress(orjson.JSONDecodeError):
             document = orjson.loads(response.body)
         if isinstance(document, dict):
-            reason, kind = str(document.get("reason", "")), str(document.get("kind", ""))
-            message = str(document.get("message", ""))
+            reason, kind = _cut(document.get("reason", ""), _WORD), _cut(document.get("kind", ""), _WORD)
+            message = mask(_cut(document.get("message", "")))
             details = document.get("details")
             listed = details.get("causes") if isinstance(details, dict) else None
             if isinstance(listed, list):
-                causes = tuple(str(c.get("reason", "")) for c in listed if isinstance(c, dict))
+                causes = tuple(_cut(c.get("reason", ""), _WORD) for c in listed[:_LIST] if isinstance(c, dict))
         else:
-            message = response.body.decode("utf-8", "replace")
+            message = mask(response.body[:_MESSAGE_BYTES].decode("utf-8", "replace"))
     return Outcome(
         status=response.status,
         reason=reason,
-        message=mask(message.encode("utf-8", "replace")[:_MESSAGE_BYTES].decode("utf-8", "ignore")),
+        message=message,
         kind=kind,
         causes=causes,
         audited="audit-id" in response.headers,
         seconds=response.seconds,
-        warnings=tuple(mask(warning) for warning in response.warnings),
+        warnings=tuple(mask(_cut(warning, _WORD)) for warning in response.warnings[:_LIST]),
     )
+
+
+def _cut(text: object, most: int = _MESSAGE_BYTES) -> str:
+    whole = text if isinstance(text, str) else ""
+    if len(whole) * 4 <= most:
+        return whole
+    return whole.encode("utf-8", "replace")[:most].decode("utf-8", "ignore")
 
 
 class _Pace:

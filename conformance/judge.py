@@ -50,6 +50,8 @@ class Judge:
         if identity.expect == "unauthenticated":
             return _unauthenticated(row, identity, outcome)
         evidence = self._evidence(identity, row.attributes, answers, "")
+        if outcome is not None and outcome.status == _UNAUTHORIZED and outcome.audited:
+            return _lapsed(row, identity, outcome)
         cell = self._judged(row, identity, outcome, evidence)
         names = row.names.get(identity.name, ())
         return cell if not names else self._with_names(row, identity, answers, cell, names)
@@ -68,7 +70,7 @@ class Judge:
         asked = evidence.request.decision.answer if evidence.request else (Answer.UNKNOWN if self._requests else None)
         said = evidence.review.answer if evidence.review else None
         ruled = evidence.rules.answer if evidence.rules else None
-        verdict, cause, note = self._verdict(row, outcome, evidence)
+        verdict, cause, note = self._verdict(row, evidence)
         effective = _effective(asked, said, ruled) if cause is None or cause.effective is None else cause.effective
         if effective is Answer.DENIED and not identity.groups_known:
             note = _joined(OWN_BINDINGS, note)
@@ -88,12 +90,8 @@ class Judge:
             note=note,
         )
 
-    def _verdict(
-        self, row: Row, outcome: Outcome | None, evidence: Evidence
-    ) -> tuple[Verdict, causes.Cause | None, str]:
+    def _verdict(self, row: Row, evidence: Evidence) -> tuple[Verdict, causes.Cause | None, str]:
         note = evidence.request.note if evidence.request else (row.refused if self._requests else "")
-        if outcome is not None and outcome.status == _UNAUTHORIZED and outcome.audited:
-            return Verdict.ERROR, None, "the server did not accept the credential (401): it lapsed or was revoked"
         opinions = {o: a for o in ("request", "review", "rules") if (a := evidence.answer(o)) is not None}
         if len(opinions) < 2:  # noqa: PLR2004  # one opinion alone proves nothing
             return Verdict.NOT_EVALUATED, None, _joined(note, _lacking(evidence, opinions))
@@ -105,17 +103,39 @@ class Judge:
         return Verdict.FAIL, None, _joined("the oracles differ: " + _said(evidence), note)
 
     def _with_names(self, row: Row, identity: Identity, answers: Answers, cell: Cell, names: tuple[str, ...]) -> Cell:
-        verdict, note = cell.verdict, cell.note
+        """Hold the opinions on each name that was asked against each other; the worst verdict is the cell's."""
+        verdict, cause, note = cell.verdict, cell.cause, cell.note
         for name in names[:MAX_NAMES]:
             if not any((identity.name, oracle, name) in answers for oracle in ("request", "review")):
                 continue
             evidence = self._evidence(identity, attributes_of(row.endpoint, name), answers, name)
-            opinions = {a for o in ("request", "review", "rules") if (a := evidence.answer(o)) is not None}
-            if len(opinions) > 1 and causes.explain(evidence) is None:
-                verdict, note = Verdict.FAIL, _joined(note, f"the oracles differ for {name!r}: {_said(evidence)}")
+            of_name, why, said = self._verdict(row, evidence)
+            if of_name is Verdict.PASS:
+                continue
+            note = _joined(note, f"for {name!r}: {said or _said(evidence)}")
+            if _WORSE.index(of_name) > _WORSE.index(verdict):
+                verdict, cause = of_name, why.id if why else None
         if len(names) > MAX_NAMES:
             note = _joined(note, f"{len(names) - MAX_NAMES} further names were not asked")
-        return _replace(cell, names=names, verdict=verdict, note=note)
+        return _replace(cell, names=names, verdict=verdict, cause=cause, note=note)
+
+
+_WORSE = (Verdict.PASS, Verdict.INFO, Verdict.NOT_EVALUATED, Verdict.FAIL)
+
+
+def _lapsed(row: Row, identity: Identity, outcome: Outcome) -> Cell:
+    """Make the cell of a credential that the server does not accept: it must not look like a locked-down user."""
+    note = "the server did not accept the credential: it lapsed or was revoked"
+    witness = request.read(outcome, row.attributes, identity.user, None).decision.witness
+    return _replace(
+        unasked(row, identity, note),
+        request=Answer.DENIED,
+        effective=Answer.DENIED,
+        status=outcome.status,
+        reason="Unauthenticated",
+        witness=witness,
+        verdict=Verdict.ERROR,
+    )
 
 
 def unasked(row: Row, identity: Identity, why: str) -> Cell:
@@ -127,26 +147,25 @@ def unasked(row: Row, identity: Identity, why: str) -> Cell:
 
 def _unauthenticated(row: Row, identity: Identity, outcome: Outcome | None) -> Cell:
     """Judge an identity that the server must not know: 401 is right, and there is nobody to ask the others about."""
-    cell = unasked(row, identity, row.refused or "not asked")
     if outcome is None:
-        return _replace(cell, verdict=Verdict.NOT_APPLICABLE, request=Answer.UNKNOWN)
+        asked = Answer.UNKNOWN if row.refused else None
+        cell = unasked(row, identity, row.refused or "the request was not asked, and there is nobody to review")
+        return _replace(cell, request=asked, verdict=Verdict.NOT_APPLICABLE)
     reading = request.read(outcome, row.attributes, identity.user, None)
-    answer, witness = reading.decision.answer, reading.decision.witness
-    cell = _replace(
-        cell,
-        request=answer,
-        effective=answer,
-        status=outcome.status or None,
-        reason=outcome.reason or ("Unauthenticated" if outcome.status == _UNAUTHORIZED else ""),
-        witness=witness,
-        note=reading.note,
-    )
-    if outcome.status == _UNAUTHORIZED and outcome.audited:
-        return _replace(cell, verdict=Verdict.PASS, reason="Unauthenticated")
-    if answer is Answer.UNKNOWN:
-        return cell
+    known = outcome.status != _UNAUTHORIZED or not outcome.audited
+    verdict, note = Verdict.PASS, reading.note
+    if known:
+        verdict = Verdict.NOT_EVALUATED
+    if known and reading.decision.answer is not Answer.UNKNOWN:
+        verdict, note = Verdict.FAIL, f"expected 401, for this credential names nobody: {reading.decision.witness.text}"
     return _replace(
-        cell, verdict=Verdict.FAIL, note=f"expected 401, for nobody is to be known by this credential: {witness.text}"
+        unasked(row, identity, note),
+        request=reading.decision.answer,
+        effective=reading.decision.answer,
+        status=outcome.status or None,
+        reason=outcome.reason if known else "Unauthenticated",
+        witness=reading.decision.witness,
+        verdict=verdict,
     )
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import os
 import time
-from io import BytesIO
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Self
 from urllib.parse import quote, urlencode, urlsplit
 
@@ -46,8 +46,13 @@ _TRUST = (
 
 def url_of(access: Access, request: Request) -> str:
     """The whole address of a request: the server (which may have a path prefix), the path, escaped, and the query."""
-    address = _address(access) + quote(request.path, safe="/:@!$&'()*+,;=~")
-    return f"{address}?{urlencode(request.query)}" if request.query else address
+    return _address(access.server, access.tls_server_name) + _target(request.path, request.query)
+
+
+@lru_cache(maxsize=1024)
+def _target(path: str, query: tuple[tuple[str, str], ...]) -> str:
+    escaped = quote(path, safe="/:@!$&'()*+,;=~")
+    return f"{escaped}?{urlencode(query)}" if query else escaped
 
 
 def prepare(handle: pycurl.Curl, access: Access, *, user_agent: str = USER_AGENT) -> None:
@@ -99,12 +104,13 @@ def system_trust() -> str | None:
     return found
 
 
-def _address(access: Access) -> str:
-    if not access.tls_server_name:
-        return access.server.rstrip("/")
-    parts = urlsplit(access.server)
+@lru_cache(maxsize=64)
+def _address(server: str, tls_server_name: str | None) -> str:
+    if not tls_server_name:
+        return server.rstrip("/")
+    parts = urlsplit(server)
     port = f":{parts.port}" if parts.port else ""
-    return parts._replace(netloc=f"{access.tls_server_name}{port}").geturl().rstrip("/")
+    return parts._replace(netloc=f"{tls_server_name}{port}").geturl().rstrip("/")
 
 
 def impersonation(
@@ -129,62 +135,79 @@ def _host_port(server: str) -> tuple[str, int]:
 
 
 class Exchange:
-    """One request on its way: fills in as libcurl reads, and becomes a Response when it is done."""
+    """One request on its way: fills in as libcurl reads, and becomes a Response when it is done.
 
-    __slots__ = ("_body", "_ends_at_headers", "_headers", "_warnings", "request", "started")
+    With `keep` an answer ends after so many bytes, and one that breaks off after its headers is an answer still: who
+    asks for a decision has it with the status. What libcurl calls for each header and chunk is `list.append`, since a
+    Python function there would cost as much as the rest of the request.
+    """
 
-    def __init__(self, handle: pycurl.Curl, access: Access, request: Request) -> None:
+    __slots__ = ("_chunks", "_ends_at_headers", "_keep", "_lines", "request", "started")
+
+    def __init__(self, handle: pycurl.Curl, access: Access, request: Request, *, keep: int | None = None) -> None:
         self.request = request
         self.started = time.monotonic()
-        self._body = BytesIO()
-        self._headers: dict[str, str] = {}
-        self._warnings: list[str] = []
+        self._chunks: list[bytes] = []
+        self._lines: list[bytes] = []
         self._ends_at_headers = False
+        self._keep = keep
         handle.setopt(pycurl.URL, url_of(access, request))
-        headers = [f"{name}: {value}" for name, value in (*access.headers, *request.headers)]
-        if access.token is not None:
-            headers.append(f"Authorization: Bearer {access.token}")
-        if access.tls_server_name:
-            headers.append(f"Host: {urlsplit(access.server).netloc}")
         if request.body is not None:
             handle.setopt(pycurl.POSTFIELDS, request.body)
-            headers.append("Expect:")
         else:
             handle.setopt(pycurl.HTTPGET, 1)  # forgets an earlier body
         handle.setopt(pycurl.NOBODY, request.method == "HEAD")  # whose answer tells the length of a body it hasn't
         handle.setopt(pycurl.CUSTOMREQUEST, request.method)
-        handle.setopt(pycurl.HTTPHEADER, [header.encode() for header in headers])  # names of users are UTF-8
-        handle.setopt(pycurl.HEADERFUNCTION, self._on_header)
-        handle.setopt(pycurl.WRITEFUNCTION, self._body.write)
+        handle.setopt(pycurl.HTTPHEADER, _header_lines(access, request.headers, with_body=request.body is not None))
+        handle.setopt(pycurl.MAXFILESIZE, keep or 0)
+        handle.setopt(pycurl.HEADERFUNCTION, self._until_body if request.headers_only else self._lines.append)
+        handle.setopt(pycurl.WRITEFUNCTION, self._chunks.append)
 
-    def _on_header(self, line: bytes) -> int | None:
+    def _until_body(self, line: bytes) -> int | None:
+        self._lines.append(line)
         if line.startswith(b"HTTP/"):
-            self._ends_at_headers = self.request.headers_only and line.partition(b" ")[2].startswith(b"2")
-            return None
-        name, colon, value = line.decode("latin-1").partition(":")
-        if not colon:
-            # The empty line ends the headers: whoever wanted no more of a success gets no more.
-            return -1 if self._ends_at_headers and not name.strip() else None
-        name, value = name.strip().lower(), value.strip()
-        if name == "warning":
-            self._warnings.append(value)
-        else:
-            self._headers[name] = value
-        return None
+            self._ends_at_headers = line.partition(b" ")[2].startswith(b"2")
+        # The empty line ends the headers: whoever wanted no more of a success gets no more.
+        return -1 if self._ends_at_headers and line in {b"\r\n", b"\n"} else None
 
     def response(self, handle: pycurl.Curl, error: str | None) -> Response:
         """Make the answer out of what was read; an aborted transfer whose headers came is no error."""
         status = handle.getinfo(pycurl.RESPONSE_CODE)
-        if self._ends_at_headers:
+        if self._ends_at_headers or (self._keep and status and self._lines and not self._lines[-1].strip()):
             error = None
+        headers: dict[str, str] = {}
+        warnings: list[str] = []
+        for line in self._lines:
+            name, colon, value = line.partition(b":")
+            if not colon:
+                if line.startswith(b"HTTP/"):  # an earlier answer came first: a proxy's, or 100 Continue
+                    headers.clear()
+                continue
+            key = name.strip().lower().decode("latin-1")
+            if key == "warning":
+                warnings.append(value.strip().decode("utf-8", "replace"))
+            else:
+                headers[key] = value.strip().decode("latin-1")
         return Response(
             status=0 if error else status,
-            headers=self._headers,
-            body=self._body.getvalue(),
+            headers=headers,
+            body=self._chunks[0] if len(self._chunks) == 1 else b"".join(self._chunks),
             seconds=time.monotonic() - self.started,
             error=error,
-            warnings=tuple(self._warnings),
+            warnings=tuple(warnings),
         )
+
+
+@lru_cache(maxsize=1024)
+def _header_lines(access: Access, headers: tuple[tuple[str, str], ...], *, with_body: bool) -> tuple[bytes, ...]:
+    lines = [f"{name}: {value}" for name, value in (*access.headers, *headers)]
+    if access.token is not None:
+        lines.append(f"Authorization: Bearer {access.token}")
+    if access.tls_server_name:
+        lines.append(f"Host: {urlsplit(access.server).netloc}")
+    if with_body:
+        lines.append("Expect:")
+    return tuple(line.encode() for line in lines)  # names of users are UTF-8
 
 
 class Client:
