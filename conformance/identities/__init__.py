@@ -108,7 +108,7 @@ class Kind(Protocol):
 
 
 @cache
-def known_kinds() -> Mapping[str, Kind]:
+def kinds() -> Mapping[str, Kind]:
     """Give every kind by its name."""
     modules = (importlib.import_module(f"{__name__}.{module.name}") for module in pkgutil.iter_modules(__path__))
     found = [cast("Kind", module) for module in modules if hasattr(module, "NAME") and hasattr(module, "KEYS")]
@@ -154,13 +154,13 @@ def _spec(node: Node) -> Spec:
     pairs = node.pairs()
     common = {
         "name": Key(_name, required=True),
-        "kind": Key(choice(*known_kinds()), required=True),
+        "kind": Key(choice(*kinds()), required=True),
         "bind": Key(each(_binding), default=()),
         "expect": Key(choice("authenticated", "unauthenticated"), default="authenticated"),
     }
     if "kind" not in pairs:
-        raise node.wrong(f"the key 'kind' is missing; valid: {', '.join(known_kinds())}")
-    kind = known_kinds()[common["kind"].read(pairs["kind"])]
+        raise node.wrong(f"the key 'kind' is missing; valid: {', '.join(kinds())}")
+    kind = kinds()[common["kind"].read(pairs["kind"])]
     values = node.table({**common, **kind.KEYS})
     fixed = {key: values.pop(key) for key in common}
     spec = Spec(**fixed, settings={k: v for k, v in values.items() if v is not None}, file=node.file, line=node.line)

@@ -35,6 +35,7 @@ KEYS = {
     "expired": Key(flag),
 }
 DAY = 86400
+_MASTERS = "system:masters"
 _REQUESTS = "/apis/certificates.k8s.io/v1/certificatesigningrequests"
 
 
@@ -57,6 +58,8 @@ def hindrance(spec: Spec, ground: Ground) -> str:
         return "a certificate can't be revoked, so none is made on a cluster that kube-conformance did not create"
     if spec.settings.get("expired"):
         return "an expired certificate needs the cluster's authority, which this provider does not give"
+    if _MASTERS in spec.settings.get("groups", ()):
+        return f"the certificates API signs nothing for {_MASTERS} (admission plugin CertificateSubjectRestriction)"
     return "" if ground.creates else "certificates are requested in mode full only"
 
 

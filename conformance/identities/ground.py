@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
-from conformance.errors import ClusterError, IdentityError, UsageError
+from conformance.errors import ClusterError, ConformanceError, IdentityError, UsageError
 from conformance.identities import LeftOutError, leftovers
 from conformance.identities import lease as leases
 from conformance.transport import expect_json
@@ -85,7 +85,7 @@ class Ground:
         return document
 
     def lay(self) -> None:
-        """Make the namespaces and the Lease, and wait for what a namespace gets from its controllers."""
+        """Make the namespaces and the Lease."""
         try:
             holder = {leftovers.HOLDER: leases.holder()}
             self._namespace(self.own, {"annotations": holder})
@@ -106,6 +106,9 @@ class Ground:
             raise ClusterError(
                 f"mode full makes namespaces of its own, and may not: {refusal}; --mode dry-run makes nothing"
             ) from None
+
+    def settle(self) -> None:
+        """Wait for what controllers make in a new namespace: without it a pod's creation is refused with 403."""
         for namespace in (self.own, self.other):
             path = f"/api/v1/namespaces/{namespace}/serviceaccounts/default"
             if not until(lambda path=path: self.ask("GET", path).status != _NOT_FOUND, WAIT):  # type: ignore[misc]
@@ -128,7 +131,7 @@ class Ground:
                 find = leftovers.of_run if self.cluster.ours else leftovers.namespaces_of_run
                 objects = find(self.client, self.run_id)
                 problems = leftovers.delete(self.client, objects)
-            except ClusterError as failure:
+            except ConformanceError as failure:
                 objects, problems = (), (str(failure),)
             for problem in problems:
                 say(f"could not be removed: {problem}; `kube-conformance cleanup` removes it later")

@@ -29,9 +29,12 @@ def problem(spec: Spec) -> str:
 
 
 def hindrance(spec: Spec, ground: Ground) -> str:
-    """Nothing is created for it."""
-    del spec, ground
-    return ""
+    """Nothing is created for it; but who is impersonated already can impersonate nobody."""
+    del spec
+    headers = {name.lower() for name, _ in ground.cluster.admin.headers}
+    return (
+        "the context impersonates somebody itself (`as`), who can't go on to" if "impersonate-user" in headers else ""
+    )
 
 
 def who(spec: Spec, ground: Ground) -> Who:

@@ -29,25 +29,24 @@ def path(namespace: str, run_id: str) -> str:
 
 def holder() -> str:
     """Name this process so that no other, on any machine, ever has the name: host, PID namespace, number, birth."""
-    return _holder(os.getpid())
-
-
-def _holder(pid: int) -> str:
-    return f"{_here()} {pid} {birth(pid)}"
-
-
-def _here() -> str:
-    try:
-        namespace = Path("/proc/self/ns/pid").readlink()
-    except OSError:
-        namespace = Path("unknown")
-    return f"{socket.gethostname()} {namespace}"
+    return f"{_here()} {os.getpid()} {birth(os.getpid())}"
 
 
 def is_gone(name: str) -> bool:
     """Say whether the holder of this name was a process of this machine and is no more; elsewhere nobody can tell."""
-    here, _, process = name.rpartition(" ")[0].rpartition(" ")
-    return here == _here() and process.isdigit() and _holder(int(process)) != name
+    here, born = holder().split(" "), name.split(" ")
+    if len(born) != len(here) or born[:2] != here[:2] or not born[2].isdigit():
+        return False
+    # A process's birth begins with the id of the machine's boot: another boot may be another machine of this name.
+    return born[3].split("/")[0] == here[3].split("/")[0] and birth(int(born[2])) != born[3]
+
+
+def _here() -> str:
+    try:
+        namespace = str(Path("/proc/self/ns/pid").readlink())
+    except OSError:
+        namespace = "unknown"
+    return f"{socket.gethostname()} {namespace}"
 
 
 def server_time(response: Response) -> dt.datetime:

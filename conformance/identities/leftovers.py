@@ -56,17 +56,8 @@ class Leftover:
     @property
     def name(self) -> str:
         """What the object is called, with its collection: `namespaces/kc-1-own`."""
-        return (
-            "/".join(part for part in self.path.split("/")[3:] if part != "namespaces") if self._inner else self._flat
-        )
-
-    @property
-    def _inner(self) -> bool:
-        return "/namespaces/" in self.path and not self.path.startswith(f"{NAMESPACES}/")
-
-    @property
-    def _flat(self) -> str:
-        return "/".join(self.path.split("/")[-2:])
+        parts = self.path.split("/")
+        return "/".join(parts[3:] if parts[1] == "api" else parts[4:])
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +81,7 @@ def other_namespace(run_id: str) -> str:
 
 def of_run(client: Client, run_id: str) -> tuple[Leftover, ...]:
     """Find all that one run made on a cluster of ours, in the order of removal."""
-    return tuple(_listed(client, f"{MANAGED_BY}={MANAGER},{RUN}={run_id}", []))
+    return tuple(_top(_listed(client, f"{MANAGED_BY}={MANAGER},{RUN}={run_id}", [])))
 
 
 def namespaces_of_run(client: Client, run_id: str) -> tuple[Leftover, ...]:
@@ -111,17 +102,21 @@ def find(client: Client, *, ours: bool) -> Found:
     for each in listed:
         runs.setdefault(each.run, []).append(each)
     dead = {run for run, objects in runs.items() if _is_dead(client, run, objects, ours=ours)}
-    # What lies in a namespace that goes needs no removal of its own.
-    top = [
-        each
-        for each in listed
-        if not any(f"/namespaces/{name(each.run)}/" in each.path for name in (own_namespace, other_namespace))
-    ]
+    top = _top(listed)
     return Found(
         tuple(each for each in top if each.run in dead),
         tuple(each for each in top if each.run not in dead),
         tuple(unread),
     )
+
+
+def _top(objects: Iterable[Leftover]) -> list[Leftover]:
+    """Leave out what lies in a run's own namespaces: it goes with them."""
+    return [
+        each
+        for each in objects
+        if not any(f"/namespaces/{name(each.run)}/" in each.path for name in (own_namespace, other_namespace))
+    ]
 
 
 def delete(client: Client, objects: Iterable[Leftover]) -> tuple[str, ...]:

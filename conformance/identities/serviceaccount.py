@@ -31,9 +31,11 @@ _CREATED = 201
 
 
 def problem(spec: Spec) -> str:
-    """Check that it is expected to be known."""
+    """Check that it is expected to be known, and that its name is free."""
     if spec.expect == "unauthenticated":
         return "expect: a server knows its own service accounts; drop the key"
+    if spec.name == "default":
+        return "the name default belongs to the account that every namespace has; give another"
     return ""
 
 

@@ -11,7 +11,7 @@ import orjson
 
 from conformance.clusters import announce
 from conformance.errors import IdentityError
-from conformance.identities import CLUSTER, OTHER, OWN, LeftOutError, known_kinds, leftovers
+from conformance.identities import CLUSTER, OTHER, OWN, LeftOutError, kinds, leftovers
 from conformance.identities.ground import WAIT, Ground, message_of, read, until
 from conformance.model import Identity
 from conformance.placeholders import Placeholders
@@ -121,6 +121,8 @@ def _prepared(ground: Ground, specs: Sequence[Spec]) -> Prepared:
     for spec, identity in bound:
         for binding in spec.bind:
             _wait_for(binding, spec, identity, ground)
+    if ground.creates:
+        ground.settle()
     return Prepared(ground.own, ground.other, tuple(columns), tuple(left_out), ground.lease)
 
 
@@ -131,11 +133,11 @@ def _hindrance(spec: Spec, ground: Ground) -> str:
         binding.place not in {OWN, OTHER} or (binding.kind == "ClusterRole" and binding.rules) for binding in spec.bind
     ):
         return "its bindings reach beyond the run's own namespaces, on a cluster that kube-conformance did not create"
-    return known_kinds()[spec.kind].hindrance(spec, ground)
+    return kinds()[spec.kind].hindrance(spec, ground)
 
 
 def _column(spec: Spec, ground: Ground) -> Column:
-    kind = known_kinds()[spec.kind]
+    kind = kinds()[spec.kind]
     who, access = kind.who(spec, ground), kind.access(spec, ground)
     for number, binding in enumerate(spec.bind, 1):
         name = f"kc-{ground.run_id}-{spec.name}" + (f"-{number}" if number > 1 else "")
@@ -266,7 +268,7 @@ def _confirmed(spec: Spec, access: Access, who: Who | None) -> Identity:
     if spec.expect == "unauthenticated":
         if response.status != _UNAUTHORIZED:
             raise IdentityError(f"identity {spec.name}: it is to be refused (401), the server says {response.status}")
-        return Identity(spec.name, spec.kind, who.user if who else "", expect="unauthenticated")
+        return Identity(spec.name, spec.kind, "", expect="unauthenticated")  # there is nobody whom it knows
     if response.status == _CREATED:
         return _identity(spec, orjson.loads(response.body)["status"]["userInfo"], who)
     if response.status == _UNAUTHORIZED and spec.kind == "anonymous":
