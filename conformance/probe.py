@@ -29,6 +29,7 @@ READS = frozenset({"get", "list", "watch"})
 CONNECT = frozenset({"exec", "attach", "portforward", "proxy"})
 _ON_COLLECTION = frozenset({"list", "watch", "create", "deletecollection"})
 _METHODS = {"get": "GET", "create": "POST", "update": "PUT", "patch": "PATCH", "delete": "DELETE"}
+_VERBS = _ON_COLLECTION | _METHODS.keys()
 _RBAC_GROUP = "rbac.authorization.k8s.io"
 _REVIEWS = frozenset(
     {
@@ -77,7 +78,11 @@ def refusal(endpoint: Endpoint, mode: Mode, *, aggregated: bool) -> str:
     if endpoint.virtual:
         return "virtual"
     if endpoint.path:
+        if _is_of_resource(endpoint.path):
+            return "the server takes this path for a resource's"
         return "" if endpoint.verb == "get" else "only GET is sent to paths"
+    if endpoint.verb not in _VERBS or (endpoint.subresource and endpoint.verb not in _METHODS):
+        return "no request is known for this verb"
     reads = endpoint.verb in READS and endpoint.subresource not in CONNECT
     if reads:
         return ""
@@ -86,6 +91,15 @@ def refusal(endpoint: Endpoint, mode: Mode, *, aggregated: bool) -> str:
     if aggregated and mode != "full":
         return "writes to aggregated APIs are asked in mode full only"
     return ""
+
+
+def _is_of_resource(path: str) -> bool:
+    """Say whether a path that a rule names is one of the API: a GET of it would ask for a right of another kind.
+
+    Upstream: RequestInfoFactory.NewRequestInfo of k8s.io/apiserver.
+    """
+    root, *parts = path.strip("/").split("/")
+    return (root == "api" and len(parts) > 1) or (root == "apis" and len(parts) > 2)  # noqa: PLR2004  # group, version, resource
 
 
 def _is_review(endpoint: Endpoint) -> bool:
@@ -118,19 +132,25 @@ def request_of(endpoint: Endpoint, resource: Resource | None) -> Request:
 
 
 def named_request_of(endpoint: Endpoint, resource: Resource | None, name: str) -> Request | None:
-    """Return the request for an object that rules name, or None where only a review may ask: reads alone are sent."""
+    """Return the request for an object that rules name, or None where only a review may ask: reads alone are sent.
+
+    Rules may name what no object can be called (`..`, `a/exec`): in a path it would ask for something else.
+    """
     if resource is None or endpoint.verb not in READS or resource.subresource not in {"", "status", "scale"}:
+        return None
+    if name in {"", ".", ".."} or not name.isprintable() or "/" in name or "%" in name:
         return None
     request = request_of(endpoint, resource)
     if endpoint.verb == "get":
         return Request("GET", request.path.replace(ABSENT, name), request.query, request.headers)
     # A list or watch of one name is authorised for that name only when the field selector says so.
-    query = (*request.query, ("fieldSelector", f"metadata.name={name}"))
+    value = name.replace("\\", "\\\\").replace(",", "\\,").replace("=", "\\=")
+    query = (*request.query, ("fieldSelector", f"metadata.name={value}"))
     return Request("GET", request.path, query, request.headers, headers_only=request.headers_only)
 
 
 def _of_item(endpoint: Endpoint, resource: Resource, path: str) -> Request:
-    method = _METHODS.get(endpoint.verb, endpoint.verb.upper())
+    method = _METHODS[endpoint.verb]
     if method == "GET":
         return Request(method, path, (), (JSON,))
     query = () if resource.subresource in CONNECT else (DRY_RUN,)
