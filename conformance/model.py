@@ -58,7 +58,7 @@ class Access:
     headers: tuple[tuple[str, str], ...] = ()
     tls_server_name: str | None = None
     insecure: bool = False
-    proxy: str | None = None
+    proxy: str | None = field(default=None, repr=False)  # its address may hold a password
     unix_socket: str | None = None
     expires: float | None = None
     renew: Callable[[], Access] | None = field(default=None, repr=False, compare=False)

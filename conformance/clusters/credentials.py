@@ -6,90 +6,131 @@ Nothing here writes a credential anywhere, and no error repeats one.
 from __future__ import annotations
 
 import base64
-import datetime as dt
-import importlib
 import json
-import os
-import re
 import time
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-from cryptography import x509
-
-from conformance.errors import ClusterError, FileError
+from conformance.clusters import execplugin
+from conformance.errors import FileError
 from conformance.transport import impersonation
 
 if TYPE_CHECKING:
     from conformance.clusters.kubeconfig import Entry
     from conformance.model import Access, Json
 
-READ_AGAIN = 60  # seconds after which a token file is read again, as client-go does
+READ_AGAIN = 60  # seconds after which files are read again, as client-go does with tokens
 MARGIN = 0.2  # of a credential's life that is left when it is renewed
-_SECRET = re.compile(r"[A-Za-z0-9_\-+/=.]{24,}")  # what may be a token in a plugin's complaint
-_WORDS = 300
 
 
-def add(access: Access, user: Entry, cluster: Entry) -> Access:
+@dataclass(frozen=True, slots=True)
+class Renewal:
+    """Shows the same server what the same user has now. A value, so that it can be handed to another process.
+
+    The kubeconfig itself is not read again: whoever changes it during a run changes nothing of the run.
+    """
+
+    server: Access
+    user: Entry
+    cluster: Entry
+    token: str | None = field(default=None, repr=False)  # the last one, for a token file that is being replaced
+
+    def __call__(self) -> Access:
+        """Read the files, or run the plugin, once more."""
+        return add(self.server, self.user, self.cluster, token=self.token)
+
+
+def add(server: Access, user: Entry, cluster: Entry, *, token: str | None = None) -> Access:
     """Show to a server what a user has; the value renews itself where the credential can change."""
-    for key, instead in (("username", "a token"), ("password", "a token")):
-        if user.text(key):
-            problem = f"user {user.name}: {key} is not supported, no API server since 1.19 takes it; use {instead}"
-            raise FileError(user.file, None, problem)
-    bare = access
+    _refuse(user)
+    begun = time.time()
     access = replace(
-        access,
-        certificate=user.data("client-certificate"),
-        key=user.data("client-key"),
-        token=user.text("token") or None,
+        server,
+        certificate=_pem(user, "client-certificate"),
+        key=_pem(user, "client-key"),
+        token=user.text("token").strip() or None,
         headers=_as_somebody(user),
     )
-    plugin, provider = user.value.get("exec"), user.value.get("auth-provider")
-    if plugin and not access.token and not user.path("tokenFile"):
-        return _from_plugin(access, user, cluster)
-    if provider and not access.token:
-        return _from_provider(access, user)
+    if (access.certificate is None) != (access.key is None):
+        there, missing = ("certificate", "key") if access.key is None else ("key", "certificate")
+        raise FileError(user.file, None, f"user {user.name}: client-{there} has no client-{missing}")
+    files = [key for key in ("client-certificate", "client-key", "tokenFile") if user.path(key)]
     if user.path("tokenFile"):
-        return _from_file(access, user)
-    if access.certificate is not None and access.key is None:
-        raise FileError(user.file, None, f"user {user.name}: client-certificate has no client-key")
-    if user.path("client-certificate"):
-        return replace(access, renew=lambda: add(bare, user, cluster))
-    return access
+        access = replace(access, token=_from_file(user, token or access.token))
+    elif access.token is None and access.certificate is None:  # which win over plugins, as for kubectl
+        if user.value.get("exec"):
+            given = execplugin.read(user.file, user.name, user.value["exec"], _about(cluster)).run()
+            return replace(
+                access,
+                token=given.token,
+                certificate=given.certificate,
+                key=given.key,
+                expires=None if given.ends is None else given.ends - MARGIN * (given.ends - begun),
+                renew=Renewal(server, user, cluster),
+            )
+        if user.value.get("auth-provider"):
+            return replace(access, token=_from_provider(user))
+    if not files:
+        return access
+    return replace(access, expires=begun + READ_AGAIN, renew=Renewal(server, user, cluster, access.token))
+
+
+def _refuse(user: Entry) -> None:
+    for key in ("username", "password"):
+        if user.text(key):
+            problem = f"user {user.name}: {key} is not supported, no API server since 1.19 takes it; use a token"
+            raise FileError(user.file, None, problem)
+
+
+def _pem(user: Entry, key: str) -> bytes | None:
+    data = user.data(key)
+    if data is None:
+        return None
+    if b"-----BEGIN " not in data:
+        raise FileError(user.file, None, f"user {user.name}: {key} is not PEM")
+    if b"ENCRYPTED" in data:
+        # OpenSSL would ask for the passphrase at the terminal, in the middle of a run.
+        raise FileError(
+            user.file, None, f"user {user.name}: {key} is encrypted; decrypt it, or use a credential plugin"
+        )
+    return data
 
 
 def _as_somebody(user: Entry) -> tuple[tuple[str, str], ...]:
-    name = user.text("as")
+    name, uid = user.text("as"), user.text("as-uid")
     groups, extra = user.value.get("as-groups") or [], user.value.get("as-user-extra") or {}
-    if not name:
-        if groups or extra or user.text("as-uid"):
-            raise FileError(user.file, None, f"user {user.name}: as-groups, as-uid and as-user-extra need the key as")
-        return ()
-    return impersonation(name, groups, user.text("as-uid"), extra.items())
+    if not _are_texts(groups):
+        raise FileError(user.file, None, f"user {user.name}: as-groups has to be a list of texts")
+    if not isinstance(extra, dict) or not all(map(_are_texts, extra.values())) or not _are_texts(list(extra)):
+        raise FileError(user.file, None, f"user {user.name}: as-user-extra has to be a mapping to lists of texts")
+    if name:
+        return impersonation(name, groups, uid, extra.items())
+    if groups or extra or uid:
+        raise FileError(user.file, None, f"user {user.name}: as-groups, as-uid and as-user-extra need the key as")
+    return ()
 
 
-def _from_file(access: Access, user: Entry) -> Access:
-    """Show what the file holds now; an empty or missing one falls back to what was there before."""
-
-    def fresh(before: Access) -> Access:
-        path = user.path("tokenFile")
-        assert path is not None  # noqa: S101  # asked before
-        try:
-            token = user.read(path, "tokenFile").decode("ascii", "replace").strip()
-        except FileError:
-            if before.token is None:
-                raise
-            token = before.token
-        if not token:
-            raise FileError(user.file, None, f"user {user.name}: tokenFile {path} is empty")
-        now = replace(before, token=token, expires=time.time() + READ_AGAIN)
-        return replace(now, renew=lambda: fresh(now))
-
-    return fresh(access)
+def _are_texts(value: Any) -> bool:
+    return isinstance(value, list) and all(isinstance(entry, str) for entry in value)
 
 
-def _from_provider(access: Access, user: Entry) -> Access:
-    """Show the ID token of the provider `oidc`; renewing it is left to kubectl, which writes the new one down."""
+def _from_file(user: Entry, before: str | None) -> str:
+    """Give what the token file holds now; while it is missing or empty, what was there before."""
+    path = user.path("tokenFile")
+    assert path is not None  # noqa: S101  # the caller looked
+    try:
+        token = user.read(path, "tokenFile").decode("ascii", "replace").strip()
+    except FileError:
+        if before is None:
+            raise
+        return before
+    if not token and before is None:
+        raise FileError(user.file, None, f"user {user.name}: tokenFile {path} is empty")
+    return token or str(before)
+
+
+def _from_provider(user: Entry) -> str:
+    """Give the ID token of the provider `oidc`; renewing it is left to kubectl, which writes the new one down."""
     provider: Any = user.value["auth-provider"]
     name = provider.get("name") if isinstance(provider, dict) else None
     if name != "oidc":
@@ -99,7 +140,7 @@ def _from_provider(access: Access, user: Entry) -> Access:
     if not isinstance(token, str) or _jwt_expiry(token) <= time.time():
         problem = "its ID token is not there or has expired; ask once with kubectl, which renews it"
         raise FileError(user.file, None, f"user {user.name}: {problem}")
-    return replace(access, token=token)
+    return token
 
 
 def _jwt_expiry(token: str) -> float:
@@ -110,77 +151,14 @@ def _jwt_expiry(token: str) -> float:
         return 0.0
 
 
-def _from_plugin(access: Access, user: Entry, cluster: Entry) -> Access:
-    """Run a credential plugin; its certificate and key, or its token, are shown until they lapse."""
-    begun = time.time()
-    status = _run(user, cluster)
-    certificate, key, token = (status.get(f) for f in ("clientCertificateData", "clientKeyData", "token"))
-    if not token and not (certificate and key):
-        raise ClusterError(f"the credential plugin of user {user.name} gave neither a token nor a certificate with key")
-    ends = _ends(user, status, certificate)
-    return replace(
-        access,
-        token=token or None,
-        certificate=certificate.encode() if certificate else access.certificate,
-        key=key.encode() if key else access.key,
-        expires=None if ends is None else ends - MARGIN * (ends - begun),
-        renew=lambda: _from_plugin(access, user, cluster),
-    )
-
-
-def _run(user: Entry, cluster: Entry) -> Json:
-    # It costs a second and 80 MB, and few kubeconfigs have a plugin.
-    client: Any = importlib.import_module("kubernetes.config.exec_provider")
-    node: Any = importlib.import_module("kubernetes.config.kube_config").ConfigNode
-
-    plugin = user.value["exec"]
-    if not isinstance(plugin, dict) or not isinstance(plugin.get("command"), str) or not plugin["command"]:
-        raise FileError(user.file, None, f"user {user.name}: exec needs a command")
-    command = plugin["command"]
-    if os.sep in command:
-        # The official client would also start a command of PATH in the kubeconfig's folder; kubectl does not.
-        plugin = plugin | {"command": str((user.file.parent / command).resolve())}
-    try:
-        provider = client.ExecProvider(node("exec", plugin), None, node("cluster", _about(cluster)))
-    except (client.ConfigException, KeyError, TypeError):
-        problem = "exec has to have apiVersion, command, and env as a list of mappings with name and value"
-        raise FileError(user.file, None, f"user {user.name}: {problem}") from None
-    try:
-        status = provider.run()
-    except client.ConfigException as problem:
-        raise ClusterError(f"the credential plugin {command} of user {user.name} failed: {_said(problem)}") from None
-    except OSError as problem:
-        hint = f"; {plugin['installHint']}" if plugin.get("installHint") else ""
-        said = f"the credential plugin {command} of user {user.name} cannot be run: {problem.strerror}{hint}"
-        raise ClusterError(said) from None
-    if not isinstance(status, dict):
-        raise ClusterError(f"the credential plugin {command} of user {user.name} gave no ExecCredential with a status")
-    return status
-
-
 def _about(cluster: Entry) -> Json:
-    """Describe the cluster as an ExecCredential does: the CA always as data."""
+    """Describe the cluster as an ExecCredential does: the CA always as data, the plugin's own part as `config`."""
+    kept = ("server", "tls-server-name", "insecure-skip-tls-verify", "proxy-url", "disable-compression")
+    about: Json = {key: cluster.value[key] for key in kept if cluster.value.get(key)}
     ca = cluster.data("certificate-authority")
-    kept = ("server", "tls-server-name", "insecure-skip-tls-verify", "proxy-url", "extensions")
-    about = {key: cluster.value[key] for key in kept if key in cluster.value}
-    return about | ({"certificate-authority-data": base64.b64encode(ca).decode()} if ca else {})
-
-
-def _said(problem: Exception) -> str:
-    words = _SECRET.sub("(left out)", str(problem).removeprefix("exec: "))
-    return words if len(words) <= _WORDS else f"{words[:_WORDS]} (and more)"
-
-
-def _ends(user: Entry, status: Json, certificate: str | None) -> float | None:
-    """Give the moment at which a plugin's credential lapses: what it says, else what its certificate says."""
-    stamp = status.get("expirationTimestamp")
-    try:
-        if stamp:
-            return dt.datetime.fromisoformat(stamp).timestamp()
-        if certificate:
-            return x509.load_pem_x509_certificate(certificate.encode()).not_valid_after_utc.timestamp()
-    except (ValueError, TypeError):
-        raise ClusterError(
-            f"the credential plugin of user {user.name} gave a date or certificate that is none"
-        ) from None
-    return None
+    if ca:
+        about["certificate-authority-data"] = base64.b64encode(ca).decode()
+    for extension in cluster.value.get("extensions") or []:
+        if isinstance(extension, dict) and extension.get("name") == "client.authentication.k8s.io/exec":
+            about["config"] = extension.get("extension")
+    return about

@@ -1,9 +1,9 @@
 """A cluster that is there already: a context of a kubeconfig, with all the ways to be somebody that kubectl knows.
 
-The files are read here and not by the official client, which writes keys to temporary files; ours stay in memory.
-Credential plugins are run by the official client; what it leaves undone is done around it: certificates and expiry of
-an ExecCredential, a plugin's path relative to its kubeconfig, the cluster's CA from a file, words for what went wrong.
-Sources: https://kubernetes.io/docs/reference/config-api/kubeconfig.v1/ and client-authentication.v1.
+The files are read here and not by the official client, which writes keys to temporary files, lets the last file's
+current context win, and only logs what goes wrong with a credential. Nothing is taken that was not named: neither a
+current context nor a pod's own account.
+Source: https://kubernetes.io/docs/reference/config-api/kubeconfig.v1/
 """
 
 from __future__ import annotations
@@ -15,19 +15,18 @@ import os
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 import yaml
 
-from conformance.clusters import announce, credentials
+from conformance.clusters import announce, credentials, proxies
 from conformance.errors import FileError, UsageError
 from conformance.model import Access, Cluster, Json
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from conformance.clusters import Say
 
-PROVIDER = "kubeconfig"
+NAME = "kubeconfig"
 CURRENT = "current"
 IN_CLUSTER = "in-cluster"
 IN_CLUSTER_FOLDER = Path("/var/run/secrets/kubernetes.io/serviceaccount")
@@ -45,7 +44,14 @@ class Entry:
     def path(self, key: str) -> Path | None:
         """Give the file that a key names; a relative one lies beside the kubeconfig."""
         named = self.text(key)
-        return self.file.parent / named if named else None
+        return self.file.absolute().parent / named if named else None
+
+    def flag(self, key: str) -> bool:
+        """Give a switch, off when it is not there."""
+        value = self.value.get(key)
+        if value not in (None, True, False):
+            raise FileError(self.file, None, f"{self.name}: {key} has to be true or false")
+        return value is True
 
     def text(self, key: str) -> str:
         """Give a text, empty when it is not there."""
@@ -86,7 +92,7 @@ class Kubeconfig:
 
     def context(self, wanted: str | None) -> str:
         """Give the name of the context that is meant; `current` means the current one, and has to be written out."""
-        known = ", ".join(sorted(self.contexts)) or "none"
+        known = ", ".join([*sorted(self.contexts), *([IN_CLUSTER] if _inside() else [])]) or "none"
         if not wanted:
             raise UsageError(f"say which cluster is meant: --context NAME, or --context {CURRENT}; contexts: {known}")
         if wanted in self.contexts or (wanted == IN_CLUSTER and _inside()):
@@ -110,12 +116,12 @@ class Kubeconfig:
     def access(self, context: str, *, say: Say = announce) -> Access:
         """Give the way in that the context describes."""
         if context not in self.contexts:
-            return _inside_access()
+            return _inside_access(say)
         entry = self.contexts[context]
         cluster = self._of(self.clusters, entry, "cluster")
         if cluster is None:
             raise FileError(entry.file, None, f"context {context}: the key cluster is missing")
-        access = self._server(cluster, say)
+        access = _server(cluster, say)
         user = self._of(self.users, entry, "user")
         return credentials.add(access, user, cluster) if user is not None else access
 
@@ -129,45 +135,30 @@ class Kubeconfig:
             raise FileError(context.file, None, problem)
         return entries[name]
 
-    @staticmethod
-    def _server(cluster: Entry, say: Say) -> Access:
-        server = cluster.text("server")
-        if not server:
-            raise FileError(cluster.file, None, f"cluster {cluster.name}: the key server is missing")
-        insecure = cluster.value.get("insecure-skip-tls-verify") is True
-        if insecure:
-            say(f"{server} is not verified (insecure-skip-tls-verify): whoever answers there sees the credentials")
-        return Access(
-            server if "://" in server else f"https://{server}",
-            ca=None if insecure else cluster.data("certificate-authority"),
-            tls_server_name=cluster.text("tls-server-name") or None,
-            insecure=insecure,
-            proxy=cluster.text("proxy-url") or None,
-        )
 
-
-def cluster(kubeconfig: Path | str | None, context: str | None, *, say: Say = announce) -> Cluster:
-    """Give the cluster of a context; nothing is asked of it yet."""
+def open(kubeconfig: Path | str | None, context: str | None, *, say: Say = announce) -> Cluster:  # noqa: A001  # a cluster is opened, and no file anywhere here
+    """Give the cluster of a context; nothing is asked of it yet, but a credential plugin is run."""
     config = read(kubeconfig)
     name = config.context(context)
-    return Cluster(PROVIDER, name, config.access(name, say=say), ours=False, kubeconfig=config.files or None)
+    files = config.files if name in config.contexts else ""
+    return Cluster(NAME, name, config.access(name, say=say), ours=False, kubeconfig=files or None)
 
 
 def read(kubeconfig: Path | str | None = None) -> Kubeconfig:
     """Read the files: those given (several as in the variable), else of KUBECONFIG, else of the home directory."""
     listed = str(kubeconfig) if kubeconfig else os.environ.get("KUBECONFIG", "")
-    named = [Path(name).expanduser() for name in listed.split(os.pathsep) if name]
+    named = [Path(name).expanduser().absolute() for name in listed.split(os.pathsep) if name]
     if not named:
         named = [Path.home() / ".kube" / "config"]
     files = [path for path in named if path.exists()]
-    if kubeconfig and not files:
-        raise UsageError(f"there is no kubeconfig {listed}")
+    if not files and (kubeconfig or not _inside()):
+        raise UsageError(f"there is no kubeconfig {os.pathsep.join(map(str, named))}; name one with --kubeconfig FILE")
     config = Kubeconfig(os.pathsep.join(map(str, files)))
     for path in files:
         document = _document(path)
         for section, kind in _SECTIONS.items():
             entries: dict[str, Entry] = getattr(config, section)
-            for name, value in _entries(path, document, section, kind):
+            for name, value in _entries(path, document, section, kind).items():
                 entries.setdefault(name, Entry(name, path, value))
         if not config.current:
             config = replace(config, current=str(document.get("current-context") or ""))
@@ -189,15 +180,67 @@ def _document(path: Path) -> Json:
     return document or {}
 
 
-def _entries(path: Path, document: Json, section: str, kind: str) -> Iterator[tuple[str, Json]]:
+def _entries(path: Path, document: Json, section: str, kind: str) -> dict[str, Json]:
     listed = document.get(section) or []
-    for item in listed if isinstance(listed, list) else [listed]:
-        if not isinstance(item, dict) or not isinstance(item.get("name"), str):
+    if not isinstance(listed, list):
+        raise FileError(path, None, f"{section} has to be a list")
+    entries: dict[str, Json] = {}
+    for item in listed:
+        name = item.get("name") if isinstance(item, dict) else None
+        value: Any = (item.get(kind) or {}) if isinstance(item, dict) else None
+        if not isinstance(name, str) or not isinstance(value, dict):
             raise FileError(path, None, f"{section} has to be a list of mappings, each with a name and a {kind}")
-        value: Any = item.get(kind) or {}
-        if not isinstance(value, dict):
-            raise FileError(path, None, f"{kind} {item['name']}: has to be a mapping")
-        yield item["name"], value
+        if name in entries:
+            raise FileError(path, None, f"{section} has two entries of the name {name}")
+        entries[name] = value
+    return entries
+
+
+def _server(cluster: Entry, say: Say) -> Access:
+    """Say how the server is reached, and tell the user what is unusual about it."""
+    where = f"cluster {cluster.name}"
+    server, insecure = _address(cluster), cluster.flag("insecure-skip-tls-verify")
+    authority = cluster.data("certificate-authority")
+    if insecure and authority is not None:
+        problem = f"{where}: certificate-authority and insecure-skip-tls-verify contradict each other; keep one"
+        raise FileError(cluster.file, None, problem)
+    if authority is not None and b"-----BEGIN " not in authority:
+        raise FileError(cluster.file, None, f"{where}: certificate-authority is not PEM")
+    if insecure:
+        say(f"{server} is not verified (insecure-skip-tls-verify): whoever answers there sees the credentials")
+    elif server.startswith("http:"):
+        say(f"{server} is asked without TLS: whoever is on the way reads and changes everything")
+    named = cluster.text("proxy-url")
+    return _through(
+        Access(server, ca=authority, tls_server_name=cluster.text("tls-server-name") or None, insecure=insecure),
+        (proxies.checked(named, f"{cluster.file}: {where}: proxy-url"), "proxy-url") if named else None,
+        say,
+    )
+
+
+def _address(cluster: Entry) -> str:
+    """Give the address of the server, with the path that may stand before Kubernetes' own."""
+    said = cluster.text("server").rstrip("/")
+    server = said if "://" in said else f"https://{said}"
+    try:
+        parts = urlsplit(server)
+        good = parts.scheme in {"https", "http"} and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        good = False
+    if not good or parts.username is not None or parts.query or parts.fragment or not said.isprintable():
+        # What stands there is not shown: it may hold a password.
+        problem = "server has to be an address such as https://cluster.example:6443/prefix, without user, ? and #"
+        raise FileError(cluster.file, None, f"cluster {cluster.name}: {problem}")
+    return server
+
+
+def _through(access: Access, named: tuple[str, str] | None, say: Say) -> Access:
+    """Go through the proxy that is named, else through the environment's, and say so."""
+    found = named or proxies.from_environment(access.server)
+    if found is None:
+        return access
+    say(f"{access.server} is reached through the proxy {proxies.shown(found[0])} ({found[1]})")
+    return replace(access, proxy=found[0])
 
 
 def _inside() -> bool:
@@ -205,11 +248,12 @@ def _inside() -> bool:
     return bool(os.environ.get("KUBERNETES_SERVICE_HOST")) and (IN_CLUSTER_FOLDER / "token").is_file()
 
 
-def _inside_access() -> Access:
+def _inside_access(say: Say) -> Access:
     host, port = os.environ["KUBERNETES_SERVICE_HOST"], os.environ.get("KUBERNETES_SERVICE_PORT", "443")
     account = Entry(IN_CLUSTER, IN_CLUSTER_FOLDER / "token", {"tokenFile": "token", "certificate-authority": "ca.crt"})
     server = f"https://[{host}]:{port}" if ":" in host else f"https://{host}:{port}"
-    return credentials.add(Access(server, ca=account.data("certificate-authority")), account, account)
+    access = _through(Access(server, ca=account.data("certificate-authority")), None, say)
+    return credentials.add(access, account, account)
 
 
 def written(access: Access) -> bytes:
@@ -218,12 +262,13 @@ def written(access: Access) -> bytes:
     def encoded(value: bytes | None) -> str:
         return base64.b64encode(value or b"").decode()
 
-    server: Json = {"server": access.server, "certificate-authority-data": encoded(access.ca)}
+    server: Json = {"server": access.server} | ({"certificate-authority-data": encoded(access.ca)} if access.ca else {})
     server |= {"insecure-skip-tls-verify": True} if access.insecure else {}
     server |= {"tls-server-name": access.tls_server_name} if access.tls_server_name else {}
     server |= {"proxy-url": access.proxy} if access.proxy else {}
-    user: Json = {"client-certificate-data": encoded(access.certificate), "client-key-data": encoded(access.key)}
-    user |= {"token": access.token} if access.token else {}
+    user: Json = {"token": access.token} if access.token else {}
+    if access.certificate and access.key:
+        user |= {"client-certificate-data": encoded(access.certificate), "client-key-data": encoded(access.key)}
     config = {
         "apiVersion": "v1",
         "kind": "Config",

@@ -70,7 +70,7 @@ def _opened(
     if cluster == "kubeconfig":
         from conformance.clusters import kubeconfig as contexts  # noqa: PLC0415
 
-        return nullcontext(contexts.cluster(kubeconfig, context))
+        return nullcontext(contexts.open(kubeconfig, context))
     if kubeconfig or context:
         raise UsageError("--kubeconfig and --context belong to --cluster kubeconfig")
     provider = clusters.provider(cluster)
