@@ -15,6 +15,8 @@ import orjson
 
 from conformance import __version__, clusters, identities, plan, report, snapshot, store
 from conformance.errors import UsageError
+from conformance.identities import stage
+from conformance.identities.leftovers import RUN
 from conformance.judge import Judge, unasked
 from conformance.model import Access, Cell, Cluster, Identity, Matrix, Rbac, RunInfo, Snapshot, Verdict
 from conformance.oracles.rules import Rules
@@ -28,10 +30,11 @@ if TYPE_CHECKING:
 
     from conformance.config import Options
     from conformance.engine import Limits
+    from conformance.identities import Spec
+    from conformance.identities.stage import Prepared
     from conformance.model import Attributes, Decision, Mode
     from conformance.plan import Plan, Row
 
-Say = "Callable[[str], None]"
 _SHARED_QPS, _SHARED_CONCURRENCY = 50.0, 8
 _CREATED = 201
 
@@ -63,7 +66,7 @@ class Ready:
     work: Work
     head: store.Head
     client: Client
-    prepared: Any
+    prepared: Prepared
     started: float
 
 
@@ -71,13 +74,16 @@ def ready(options: Options, stack: ExitStack, say: Callable[[str], None], select
     """Go through every stage before the first probe. What has to be undone is left to `stack`."""
     started, started_at = time.monotonic(), datetime.now(UTC)
     run_id = f"{started_at:%Y%m%dt%H%M%S}-{secrets.token_hex(2)}"
-    cluster, own_cluster = _open(options, stack, say)
+    specs = _chosen(options)
+    cluster, disposable = _open(options, stack, say)
     mode = _mode(options, cluster)
+    say(f"{cluster.admin.server}: mode {mode}, as {', '.join(spec.name for spec in specs)}")
     client = Client(cluster.admin, user_agent=f"{USER_AGENT} run/{run_id}")
     stack.callback(client.close)
-    prepared = _identify(options, cluster, run_id, mode, stack, say, disposable=own_cluster)
+    prepared = stack.enter_context(
+        stage.prepare(cluster, specs, run_id=run_id, mode=mode, wait=not disposable, say=say)
+    )
     columns = prepared.columns
-    say(f"reading what {cluster.admin.server} serves")
     placeholders = Placeholders(run_id, prepared.own, prepared.other, f"kc-{run_id}-absent")
     frozen = masked(_others(snapshot.take(client, namespaces=(prepared.own,)), run_id), placeholders)
     known = tuple(_masked_identity(column.identity, placeholders) for column in columns)
@@ -125,7 +131,15 @@ def _open(options: Options, stack: ExitStack, say: Callable[[str], None]) -> tup
     if problem is not None:
         raise UsageError(problem)
     extra: dict[str, Any] = {"allow_unpinned": options.allow_unpinned, "say": say}
-    return stack.enter_context(provider.running(options.kubernetes_version, **extra)), True
+    if options.context is None:
+        return stack.enter_context(provider.running(options.kubernetes_version, **extra)), True
+    if options.context not in provider.names():
+        there = ", ".join(provider.names()) or "none"
+        raise UsageError(
+            f"there is no {provider.NAME} cluster {options.context!r} (there is: {there}); start it with"
+            f" `kube-conformance cluster up --provider {provider.NAME} --name {options.context}`"
+        )
+    return provider.up(options.context, options.kubernetes_version, **extra), False
 
 
 def _mode(options: Options, cluster: Cluster) -> Mode:
@@ -137,34 +151,24 @@ def _mode(options: Options, cluster: Cluster) -> Mode:
     return mode
 
 
-def _identify(  # noqa: ANN202  # identities' own value
-    options: Options,
-    cluster: Cluster,
-    run_id: str,
-    mode: Mode,
-    stack: ExitStack,
-    say: Callable[[str], None],
-    *,
-    disposable: bool,
-):
+def _chosen(options: Options) -> tuple[Spec, ...]:
+    """Read who is to ask, before anything is started for them."""
     specs = identities.load(options.identities or identities.default_path())
-    if options.identity:
-        unknown = sorted(set(options.identity) - {spec.name for spec in specs})
-        if unknown:
-            names = ", ".join(spec.name for spec in specs)
-            raise UsageError(f"there is no identity {', '.join(unknown)}; there are {names}")
-        specs = tuple(spec for spec in specs if spec.name in options.identity)
-    say(f"becoming {len(specs)} identities")
-    wait = not disposable
-    return stack.enter_context(identities.prepare(cluster, specs, run_id=run_id, mode=mode, say=say, wait=wait))
+    unknown = sorted(set(options.identity) - {spec.name for spec in specs})
+    if unknown:
+        raise UsageError(f"there is no identity {', '.join(unknown)}; there are {', '.join(s.name for s in specs)}")
+    return tuple(spec for spec in specs if not options.identity or spec.name in options.identity)
 
 
 def _reviewer(client: Client, cluster: Cluster, options: Options) -> Access | None:
     """The admin asks the reviews where it may; elsewhere every identity asks for itself."""
     if "review" not in options.oracles:
         return cluster.admin
-    review = {"kind": "SubjectAccessReview", "apiVersion": "authorization.k8s.io/v1"}
-    review["spec"] = {"user": "kube-conformance", "nonResourceAttributes": {"path": "/", "verb": "get"}}  # type: ignore[assignment]
+    review = {
+        "kind": "SubjectAccessReview",
+        "apiVersion": "authorization.k8s.io/v1",
+        "spec": {"user": "kube-conformance", "nonResourceAttributes": {"path": "/", "verb": "get"}},
+    }
     answer = client.ask("POST", "/apis/authorization.k8s.io/v1/subjectaccessreviews", body=review)
     return cluster.admin if answer.status == _CREATED else None
 
@@ -243,7 +247,7 @@ def _others(frozen: Snapshot, run_id: str) -> Snapshot:
 
     def foreign(item: dict[str, Any]) -> bool:
         labels = item["metadata"].get("labels") or {}
-        return labels.get(identities.RUN_LABEL, run_id) != run_id
+        return labels.get(RUN, run_id) != run_id
 
     def kept(items: Iterable[dict[str, Any]]) -> tuple[dict[str, Any], ...]:
         return tuple(item for item in items if not foreign(item))
