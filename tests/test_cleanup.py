@@ -1,0 +1,154 @@
+"""What killed runs left goes, and nothing else."""
+
+from __future__ import annotations
+
+import datetime as dt
+import subprocess
+import time
+from itertools import count
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from click.testing import CliRunner
+
+from conformance.clusters import kubeconfig
+from conformance.clusters.processes import birth
+from conformance.commands.cleanup import command
+from conformance.identities import default_path, lease, leftovers, load, select
+from conformance.identities.stage import prepare
+from conformance.transport import Client
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from conformance.model import Cluster
+
+pytestmark = pytest.mark.server
+ROLES = "/apis/rbac.authorization.k8s.io/v1/clusterroles"
+NUMBERS = count(int(time.time()))
+OLD = dt.datetime.now(dt.UTC) - dt.timedelta(hours=1)
+
+
+@pytest.fixture
+def run() -> str:
+    """The id of a run; another for each test, so that none waits until a namespace is gone."""
+    return f"dead{next(NUMBERS)}"
+
+
+@pytest.fixture
+def admin(cluster: Cluster, run: str) -> Iterator[Client]:
+    with Client(cluster.admin) as client:
+        yield client
+        for name in (f"kc-{run}-x", f"kc-{run}-y", f"{run}-z"):
+            client.ask("DELETE", f"{ROLES}/{name}")
+        for name in (leftovers.own_namespace(run), leftovers.own_namespace(f"not{run}")):
+            client.ask("DELETE", f"{leftovers.NAMESPACES}/{name}")
+
+
+@pytest.fixture
+def arguments(cluster: Cluster, tmp_path: Path) -> list[str]:
+    (tmp_path / "config").write_bytes(kubeconfig.written(cluster.admin))
+    return ["--kubeconfig", str(tmp_path / "config"), "--context", "current"]
+
+
+def there(client: Client, path: str) -> bool:
+    return client.ask("GET", path).status != 404
+
+
+def make(
+    client: Client, collection: str, name: str, run: str, *, manager: str = leftovers.MANAGER, **body: Any
+) -> None:
+    labels = {leftovers.MANAGED_BY: leftovers.MANAGER, leftovers.RUN: run}
+    answer = client.ask(
+        "POST", collection, query={"fieldManager": manager}, body={"metadata": {"name": name, "labels": labels}, **body}
+    )
+    assert answer.status == 201, answer.body
+
+
+def make_run(client: Client, run: str, renewed: dt.datetime, holder: str = "somebody elsewhere") -> None:
+    own = leftovers.own_namespace(run)
+    make(client, leftovers.NAMESPACES, own, run)
+    spec = {
+        "holderIdentity": holder,
+        "leaseDurationSeconds": 300,
+        "renewTime": renewed.strftime("%Y-%m-%dT%H:%M:%S.%fZ"),
+    }
+    make(client, lease.path(own, run).rpartition("/")[0], run, run, spec=spec)
+
+
+def test_only_what_a_dead_run_made_is_removed(admin: Client, run: str, arguments: list[str]) -> None:
+    make_run(admin, run, OLD)
+    make(admin, ROLES, f"kc-{run}-x", run)
+    make(admin, ROLES, f"kc-{run}-y", run, manager="kubectl")  # somebody else made it, whatever its label says
+    make(admin, ROLES, f"{run}-z", run)  # no name of ours
+    make_run(admin, f"not{run}", dt.datetime.now(dt.UTC) - dt.timedelta(seconds=400))  # not lapsed for long enough
+
+    listed = CliRunner().invoke(command, arguments, standalone_mode=False)
+    assert listed.return_value == 0
+    ours = [line for line in listed.stdout.splitlines() if run in line]
+    assert ours == [f"clusterroles/kc-{run}-x", f"namespaces/kc-{run}-own"]
+    assert f"left alone: run not{run}," in listed.stderr
+    assert "--yes" in listed.stderr
+    assert there(admin, f"{ROLES}/kc-{run}-x")
+
+    deleted = CliRunner().invoke(command, [*arguments, "--yes"], standalone_mode=False)
+    assert (deleted.return_value, deleted.stdout) == (0, listed.stdout)
+    assert not there(admin, f"{ROLES}/kc-{run}-x")
+    namespace = admin.ask("GET", f"{leftovers.NAMESPACES}/kc-{run}-own")
+    assert namespace.status == 404 or b'"Terminating"' in namespace.body
+    for path in (f"{ROLES}/kc-{run}-y", f"{ROLES}/{run}-z", lease.path(f"kc-not{run}-own", f"not{run}")):
+        assert there(admin, path)
+
+
+def found_of(admin: Client, run: str) -> tuple[list[str], list[str]]:
+    found = leftovers.find(admin, ours=False)
+    return [each.name for each in found.dead if each.run == run], [each.name for each in found.alive if each.run == run]
+
+
+def test_without_a_lease_the_youngest_object_tells(admin: Client, run: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    make(admin, ROLES, f"kc-{run}-x", run)
+    assert found_of(admin, run) == ([], [f"clusterroles/kc-{run}-x"])
+    monkeypatch.setattr(lease, "GRACE", -lease.SECONDS - 1)
+    assert found_of(admin, run) == ([f"clusterroles/kc-{run}-x"], [])
+
+
+def test_another_object_of_the_same_name_stays(admin: Client, run: str) -> None:
+    make_run(admin, run, OLD)
+    make(admin, ROLES, f"kc-{run}-y", run)
+    found = leftovers.find(admin, ours=False)
+    admin.ask("DELETE", f"{ROLES}/kc-{run}-y")
+    make(admin, ROLES, f"kc-{run}-y", run)
+    assert leftovers.delete(admin, (each for each in found.dead if each.run == run)) == ()
+    assert there(admin, f"{ROLES}/kc-{run}-y")
+
+
+def test_what_cannot_be_deleted_is_said(admin: Client, cluster: Cluster, run: str) -> None:
+    make(admin, ROLES, f"kc-{run}-x", run)
+    found = leftovers.find(admin, ours=False)
+    mine = [each for each in (*found.dead, *found.alive) if each.run == run]
+    specs = select(load(default_path()), ["authenticated"])
+    with prepare(cluster, specs, run_id="unread", mode="dry-run") as ready, Client(ready.columns[0].access) as client:
+        assert len(leftovers.find(client, ours=False).unread) == len(leftovers.COLLECTIONS)
+        (problem,) = leftovers.delete(client, mine)
+    assert problem.startswith(f"clusterroles/kc-{run}-x: 403 ")
+
+
+def test_the_next_run_on_a_cluster_of_ours_removes_what_a_killed_one_left(
+    cluster: Cluster, admin: Client, run: str
+) -> None:
+    process = subprocess.Popen(["sleep", "600"])
+    host, space, _, _ = lease.holder().split(" ")
+    make_run(admin, run, dt.datetime.now(dt.UTC), holder=f"{host} {space} {process.pid} {birth(process.pid)}")
+    make(admin, ROLES, f"kc-{run}-x", run)
+    said: list[str] = []
+    specs = select(load(default_path()), ["anonymous"])
+    try:
+        with prepare(cluster, specs, run_id=f"{run}-next1", mode="full", wait=False, say=said.append):
+            assert there(admin, f"{ROLES}/kc-{run}-x")  # its process lives
+    finally:
+        process.kill()
+        process.wait()
+    with prepare(cluster, specs, run_id=f"{run}-next2", mode="full", wait=False, say=said.append):
+        assert not there(admin, f"{ROLES}/kc-{run}-x")
+    assert f"removing what the interrupted run {run} left" in said
