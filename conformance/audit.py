@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from conformance.config import Options
 
 _SUITES = Path(__file__).resolve().parent / "suites"
+_LISTS = frozenset({"--collect-only", "--co"})  # to list what would run needs no cluster
 _USAGE = 4
 _OURS = frozenset({0, 1, 2})  # pytest's codes that mean what ours mean; the run itself says which
 
@@ -25,7 +26,8 @@ def main(options: Options, arguments: Sequence[str]) -> int:
     """Audit, and give the exit code."""
     controller = Controller(options)
     try:
-        controller.prepare(" ".join(arguments))
+        if not _LISTS.intersection(arguments):
+            controller.prepare(" ".join(arguments))
         if options.plan:
             _show(controller)
             return 0

@@ -18,13 +18,13 @@ from conformance.errors import UsageError
 from conformance.identities import stage
 from conformance.identities.leftovers import RUN
 from conformance.judge import Judge, unasked
-from conformance.model import Access, Cell, Cluster, Identity, Matrix, Rbac, RunInfo, Snapshot, Verdict
+from conformance.model import Access, Cell, Cluster, Identity, Matrix, Outcome, Rbac, RunInfo, Snapshot, Verdict
 from conformance.oracles.rules import Rules
 from conformance.placeholders import OTHER, OWN, Placeholders
 from conformance.transport import USER_AGENT, Client
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
     from contextlib import ExitStack
     from pathlib import Path
 
@@ -204,7 +204,7 @@ def _scopes(
         unknown = [name for name in wanted if name not in others]
         if unknown and frozen.namespaces:
             raise UsageError(f"there is no namespace {', '.join(unknown)}; there are {', '.join(others)}")
-        return {"own": (OWN,)} | {f"ns.{name}": (name,) for name in wanted}
+        return {"own": (OWN,), **{f"ns.{name}": (name,) for name in wanted}}
     alike: dict[tuple[frozenset[str], ...], list[str]] = {}
     held = [_bindings_by_namespace(rules, identity) for identity in known]
     for name in others:
@@ -247,7 +247,7 @@ def _others(frozen: Snapshot, run_id: str) -> Snapshot:
 
     def foreign(item: dict[str, Any]) -> bool:
         labels = item["metadata"].get("labels") or {}
-        return labels.get(RUN, run_id) != run_id
+        return bool(labels.get(RUN, run_id) != run_id)
 
     def kept(items: Iterable[dict[str, Any]]) -> tuple[dict[str, Any], ...]:
         return tuple(item for item in items if not foreign(item))
@@ -297,8 +297,9 @@ def changed_rows(made: Ready, after: Rbac, rows: Iterable[Row]) -> list[Row]:
     return [row for row in rows if any(settled.changed(identity, row.attributes) for identity in known)]
 
 
-def matrix(saved: store.SavedRun) -> Matrix:
-    """Judge a saved run."""
+def matrix(saved: store.SavedRun, judged: Mapping[str, tuple[Cell, ...]] | None = None) -> Matrix:
+    """Judge a saved run; rows that this process has `judged` already are not judged once more."""
+    known = judged or {}
     head, tail = saved.head, saved.tail
     rules = Rules(saved.snapshot.rbac)
     judge = Judge(head.identities, head.oracles, rules)
@@ -307,7 +308,7 @@ def matrix(saved: store.SavedRun) -> Matrix:
     cells: list[Cell] = []
     endpoints = []
     asked = 0
-    for stored in saved.rows():
+    for stored in saved.rows(without_answers=known):
         row = stored.row
         if stored.again and settled is not None:
             first = len(cells) - len(head.identities)
@@ -321,7 +322,7 @@ def matrix(saved: store.SavedRun) -> Matrix:
             cells.extend(unasked(row, identity, why) for identity in head.identities)
             continue
         asked += len(head.identities)
-        cells.extend(judge.row(row, stored.answers))
+        cells.extend(known.get(row.id) or judge.row(row, stored.answers))
     incomplete = any(cell.verdict in {Verdict.ERROR, Verdict.NOT_EVALUATED} for cell in cells)
     info = RunInfo(
         id=head.id,
@@ -364,10 +365,10 @@ def exit_code(judged: Matrix, *, allow_partial: bool) -> int:
 
 def publish(saved: store.SavedRun, judged: Matrix, directory: Path) -> None:
     """Write every report of a run beside its store."""
-    report.write_all(judged, directory, _StoredEvidence(saved))
+    report.write_all(judged, directory, StoredEvidence(saved))
 
 
-class _StoredEvidence:
+class StoredEvidence:
     """The stored request and answer of a cell, for reports that show them."""
 
     def __init__(self, saved: store.SavedRun) -> None:
@@ -386,6 +387,6 @@ class _StoredEvidence:
         found: dict[str, Any] = {"method": request.method, "path": request.path, "query": list(request.query)}
         if request.body:
             found["body"] = request.body.decode()
-        if isinstance(outcome, store.Outcome):
+        if isinstance(outcome, Outcome):
             found |= {"status": outcome.status, "reason": outcome.reason, "message": outcome.message}
         return found

@@ -6,6 +6,7 @@ are given and one item ahead, so that no cell is asked twice; rows travel back o
 
 from __future__ import annotations
 
+import gc
 import os
 import pickle
 import shutil
@@ -36,6 +37,11 @@ if TYPE_CHECKING:
 _LINE = "kube_conformance_row"  # the attribute of a report that carries a row's line
 _ROW = pytest.StashKey["Row"]()
 _INTERRUPTED, _FAILED = 2, 1
+_REREAD_SECONDS = 2.0
+_NO_CLUSTER = (
+    "no cluster to ask: run `kube-conformance audit`, which starts one; or `kube-conformance cluster up` and then"
+    " pytest with --conformance-context default; or name one with --conformance-cluster kubeconfig --conformance-context NAME"
+)
 
 
 def for_config(config: pytest.Config) -> Asker | Controller:
@@ -54,6 +60,7 @@ class Asker:
         self.counters = Counters()
         self._engine: Engine | None = None
         self._judge: Judge | None = None
+        self.judged: dict[str, tuple[Cell, ...]] = {}  # of this process, so that they need not be judged once more
         self._lines: dict[str, bytes] = {}
         self._distributed = work is not None
 
@@ -63,14 +70,17 @@ class Asker:
         """Parametrize over the endpoints of the plan."""
         if "endpoint" not in metafunc.fixturenames or not metafunc.module.__name__.startswith("conformance.suites"):
             return
-        rows = self.work.plan.rows if self.work else ()
-        metafunc.parametrize("endpoint", [_param(row) for row in rows])
+        metafunc.parametrize("endpoint", [_param(row) for row in self.rows()] or [pytest.param(None, id="no-cluster")])
+
+    def rows(self) -> Iterable[Row]:
+        """Give the rows to make items of."""
+        return self.work.plan.rows if self.work else ()
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_itemcollected(self, item: pytest.Item) -> None:
         """Remember an item's row where it is quickly found."""
         spec = getattr(item, "callspec", None)
-        if spec is not None and "endpoint" in spec.params:
+        if spec is not None and spec.params.get("endpoint") is not None:
             item.stash[_ROW] = spec.params["endpoint"]
 
     # --- asking ---
@@ -81,6 +91,8 @@ class Asker:
         if self.work is None or session.config.option.collectonly or not session.items:
             return
         self._judge = Judge(self.work.plan.identities, self.work.plan.oracles, self.work.rules())
+        gc.collect()
+        gc.freeze()  # what is there now stays: the collector need not walk through it again and again
         self._engine = Engine(
             self.work.plan,
             self.work.accesses,
@@ -115,7 +127,16 @@ class Asker:
             pytest.skip("not evaluated: beyond --max-requests")
         answers = self._engine.answers(row)
         self._lines[row.id] = store.row_line(row, answers)
-        return self._judge.row(row, answers)
+        cells = self._judge.row(row, answers)
+        if any(cell.verdict is Verdict.FAIL for cell in cells) and self.policy_changed(row):
+            pytest.skip("not evaluated yet: the policy changed during the run; asked again after the last probe")
+        self.judged[row.id] = cells
+        return cells
+
+    def policy_changed(self, row: Row) -> bool:
+        """Say whether RBAC decides a row otherwise by now; a worker can't tell and leaves it to the controller."""
+        del row
+        return False
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_makereport(
@@ -142,8 +163,10 @@ class Asker:
             self._engine = None
 
     @pytest.fixture(name="cells")
-    def _cells(self, endpoint: Row) -> tuple[Cell, ...]:
+    def _cells(self, endpoint: Row | None) -> tuple[Cell, ...]:
         """Give the judged cells of an endpoint; what could not be judged is an error or a skip, never a pass."""
+        if endpoint is None or self._engine is None:
+            pytest.fail(_NO_CLUSTER, pytrace=False)
         cells = self.cells(endpoint)
         errors = [cell for cell in cells if cell.verdict is Verdict.ERROR]
         failing = any(cell.verdict is Verdict.FAIL for cell in cells)
@@ -183,7 +206,7 @@ class Controller(Asker):
         self._ready: Ready | None = None
         self._selected: set[str] | None = None
         self._interrupted = ""
-        self._problem: Exception | None = None
+        self._reread: tuple[float, Rbac] | None = None
 
     def prepare(self, selection: str) -> None:
         """Go through every stage before the first probe."""
@@ -205,12 +228,25 @@ class Controller(Asker):
     @pytest.hookimpl(tryfirst=True)
     def pytest_sessionstart(self, session: pytest.Session) -> None:
         """Prepare before collection, so that items can be made of what is really served."""
-        if self.work is None and not session.config.option.collectonly:
+        if self.work is None and not session.config.option.collectonly and self._named():
             try:
                 self.prepare(_selection(session.config))
             except ConformanceError as problem:
                 self._stack.close()
                 raise pytest.UsageError(str(problem)) from None
+
+    def _named(self) -> bool:
+        """Say whether there is a cluster without starting one: pytest by itself never builds or creates any."""
+        return self.options.cluster == "kubeconfig" or self.options.context is not None
+
+    def rows(self) -> Iterable[Row]:
+        """Give the plan's rows; to be listed only, those of the last run will do."""
+        if self.work is not None:
+            return super().rows()
+        try:
+            return [stored.row for stored in store.SavedRun(self.options.reports / "latest").rows() if not stored.again]
+        except ConformanceError:
+            return ()
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_configure_node(self, node: Any) -> None:
@@ -296,7 +332,7 @@ class Controller(Asker):
             file = partial / store.FILE
             store.write(file, made.head, made.work.snapshot, rows, self._segment, tail, changed)
             saved = store.SavedRun(file)
-            self.matrix = run.matrix(saved)
+            self.matrix = run.matrix(saved, self.judged)
             run.publish(saved, self.matrix, partial)
             partial.chmod(0o755)
             self.directory = reports / made.head.id
@@ -305,6 +341,13 @@ class Controller(Asker):
             shutil.rmtree(partial, ignore_errors=True)
             raise
         _point(reports / "latest", made.head.id)
+
+    def policy_changed(self, row: Row) -> bool:
+        """Read RBAC again before a cell is called a failure, though not more often than every other second."""
+        now = time.monotonic()
+        if self._reread is None or now - self._reread[0] > _REREAD_SECONDS:
+            self._reread = (now, run.reread(self.ready))
+        return bool(run.changed_rows(self.ready, self._reread[1], [row]))
 
     def _settle(self, made: Ready, rows: list[Row]) -> Rbac | None:
         """Read RBAC once more; ask again what it decides otherwise now."""

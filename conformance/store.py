@@ -25,7 +25,7 @@ from conformance.probe import attributes_of
 from conformance.snapshot_json import dump, load
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Container, Iterator, Sequence
     from pathlib import Path
 
 FILE = "run.jsonl.gz"
@@ -112,9 +112,11 @@ def _filled(value: Outcome | Review | Endpoint, leave: tuple[str, ...] = ()) -> 
     return {name: held for name, held, default in named if held != default and name not in leave}
 
 
-def read_row(line: bytes) -> StoredRow:
+def read_row(line: bytes, without_answers: Container[str] = ()) -> StoredRow:
     """Read a row's line back."""
     raw = orjson.loads(line)
+    if raw["row"] in without_answers and not raw.get("again"):
+        raw |= {"answers": [], "t": []}
     endpoint = Endpoint(**raw["endpoint"])
     asked = raw.get("request")
     request = None
@@ -206,7 +208,6 @@ class SavedRun:
             self.head = _read_head(_expect(next(lines, b""), "head"))
             self.snapshot = load(_expect(next(lines, b""), "snapshot"))
             self.after: Snapshot | None = None
-            self.tail: Tail | None = None
             last = b""
             for number, line in enumerate(lines):
                 if number == 0 and line.startswith(b'{"after"'):
@@ -218,12 +219,12 @@ class SavedRun:
         finally:
             lines.close()
 
-    def rows(self) -> Iterator[StoredRow]:
-        """Read every row, in the plan's order."""
+    def rows(self, without_answers: Container[str] = ()) -> Iterator[StoredRow]:
+        """Read every row, in the plan's order; of some rows their answers may not be wanted."""
         with contextlib.closing(self._lines()) as lines:
             for line in lines:
                 if line.startswith(b'{"row"'):
-                    yield read_row(line)
+                    yield read_row(line, without_answers)
 
     def _lines(self) -> Any:
         try:
