@@ -18,12 +18,11 @@ import pytest
 from conformance.errors import FileError, IdentityError, UsageError
 from conformance.identities import Spec, default_path, kinds, lease, leftovers, load, select
 from conformance.identities.stage import Prepared, prepare
+from conformance.model import Access, Cluster
 from conformance.transport import Client, expect_json
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-
-    from conformance.model import Access, Cluster
 
 # --- files ------------------------------------------------------------------------------------------------------------
 
@@ -395,6 +394,27 @@ def test_what_cannot_be_prepared_is_an_error_and_leaves_nothing(cluster: Cluster
     ):
         pytest.fail("was prepared")
     assert left(cluster, run) == ()
+
+
+@pytest.mark.server
+def test_a_run_id_that_is_in_use_is_refused_and_its_owner_keeps_everything(
+    cluster: Cluster, prepared: Prepared
+) -> None:
+    before = left(cluster, "ident")
+    with (
+        pytest.raises(UsageError, match="is in use"),
+        prepare(cluster, (), run_id="ident", mode="full", say=pytest.fail),
+    ):
+        pytest.fail("was prepared")
+    assert left(cluster, "ident") == before
+    assert prepared.own in before[-1].name
+
+
+@pytest.mark.parametrize("run_id", ["", "A", "a_b", "-a", "a" * 31, "../x"])
+def test_a_run_id_has_to_fit_into_names(run_id: str) -> None:
+    nowhere = Cluster("test", "test", Access("https://127.0.0.1:1"), ours=True)
+    with pytest.raises(UsageError, match="no run id"), prepare(nowhere, (), run_id=run_id, mode="full"):
+        pytest.fail("was prepared")
 
 
 @pytest.mark.server

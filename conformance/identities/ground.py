@@ -17,9 +17,10 @@ from conformance.identities import lease as leases
 from conformance.transport import expect_json
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     from conformance.identities import Spec
+    from conformance.identities.leftovers import Leftover
     from conformance.model import Cluster, Json, Mode, Response
     from conformance.transport import Client
 
@@ -84,6 +85,11 @@ class Ground:
         document: Json = orjson.loads(response.body)
         return document
 
+    def claim(self) -> None:
+        """Make sure that no other run has the id: what is cleared in the end has to be this run's own."""
+        if self.ask("GET", f"{leftovers.NAMESPACES}/{self.own}").status in _SUCCESS:
+            raise UsageError(f"the run id {self.run_id} is in use on this cluster: the namespace {self.own} is there")
+
     def lay(self) -> None:
         """Make the namespaces and the Lease."""
         try:
@@ -135,13 +141,8 @@ class Ground:
                 objects, problems = (), (str(failure),)
             for problem in problems:
                 say(f"could not be removed: {problem}; `kube-conformance cleanup` removes it later")
-            namespaces = [each.path for each in objects if each.path.startswith(f"{leftovers.NAMESPACES}/kc-")]
-            if wait and not until(lambda: bool(signals) or not any(map(self._is_there, namespaces)), GONE):
+            if wait and not until_gone(self.client, objects, lambda: bool(signals)):
                 say(f"the namespaces of run {self.run_id} are still being deleted after {GONE:.0f} s")
-
-    def _is_there(self, path: str) -> bool:
-        response = self.client.ask("GET", path)
-        return response.status in _SUCCESS  # no answer will not become one by waiting
 
 
 def message_of(response: Response) -> str:
@@ -168,6 +169,16 @@ def until(done: Callable[[], bool], seconds: float) -> bool:
         time.sleep(pause)
         pause = min(pause * 1.5, 0.25)
     return True
+
+
+def until_gone(client: Client, objects: Iterable[Leftover], enough: Callable[[], bool] = lambda: False) -> bool:
+    """Wait until the namespaces among deleted objects are really gone; False when that takes too long."""
+    paths = [each.path for each in objects if each.path.startswith(f"{leftovers.NAMESPACES}/kc-")]
+
+    def is_there(path: str) -> bool:
+        return client.ask("GET", path).status in _SUCCESS  # no answer will not become one by waiting
+
+    return until(lambda: enough() or not any(map(is_there, paths)), GONE)
 
 
 @contextlib.contextmanager

@@ -11,6 +11,7 @@ from conformance.errors import IdentityError
 from conformance.identities import Who
 from conformance.identities.anonymous import bare
 from conformance.identities.ground import message_of
+from conformance.identities.lease import server_time
 from conformance.transport import Client, expect_json
 
 if TYPE_CHECKING:
@@ -84,6 +85,7 @@ class Renewal:
         if response.status != _CREATED:
             raise IdentityError(f"POST {self.path}: {response.error or f'{response.status} {message_of(response)}'}")
         status = expect_json(response, f"POST {self.path}")["status"]
-        lapses = datetime.fromisoformat(status["expirationTimestamp"]).timestamp()
-        expires = lapses - _EARLY * max(lapses - time.time(), 0)
+        # How long it lives is told by the server's clock alone; ours may be another.
+        life = datetime.fromisoformat(status["expirationTimestamp"]) - server_time(response)
+        expires = time.time() + (1 - _EARLY) * life.total_seconds()
         return replace(bare(self.admin), token=status["token"], expires=expires, renew=self)

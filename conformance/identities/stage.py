@@ -12,7 +12,7 @@ import orjson
 from conformance.clusters import announce
 from conformance.errors import IdentityError
 from conformance.identities import CLUSTER, OTHER, OWN, LeftOutError, kinds, leftovers
-from conformance.identities.ground import WAIT, Ground, message_of, read, until
+from conformance.identities.ground import GONE, WAIT, Ground, message_of, read, until, until_gone
 from conformance.model import Identity
 from conformance.placeholders import Placeholders
 from conformance.transport import Client
@@ -81,7 +81,8 @@ def prepare(
             yield _prepared(ground, specs)
             return
         if cluster.ours:
-            sweep(client, say)
+            sweep(client, wait=wait, say=say)
+        ground.claim()
         try:
             ground.lay()
             yield _prepared(ground, specs)
@@ -93,13 +94,15 @@ def prepare(
                 raise
 
 
-def sweep(client: Client, say: Callable[[str], None]) -> None:
-    """Remove from a cluster of ours what runs left that were killed."""
+def sweep(client: Client, *, wait: bool, say: Callable[[str], None]) -> None:
+    """Remove from a cluster of ours what runs left that were killed; with `wait`, until the namespaces are gone."""
     found = leftovers.find(client, ours=True)
     for run in dict.fromkeys(each.run for each in found.dead):
         say(f"removing what the interrupted run {run} left")
     for problem in leftovers.delete(client, found.dead):
         say(f"could not be removed: {problem}")
+    if wait and not until_gone(client, found.dead):
+        say(f"namespaces of interrupted runs are still being deleted after {GONE:.0f} s")
 
 
 def _prepared(ground: Ground, specs: Sequence[Spec]) -> Prepared:
