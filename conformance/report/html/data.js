@@ -25,18 +25,15 @@ class Matrix {
     this.rowsAChunk = index.rowsAChunk;
     this.identities = index.identities.map(([name, kind, user, groups, expect, groupsKnown], number) => (
       { number, name, kind, user, groups, expect, groupsKnown }));
-    const columns = index.endpoints;
-    const text = (numbers) => numbers.map((number) => columns.texts[number]);
-    this.ids = columns.id;
-    this.group = text(columns.group);
+    // A column of the rows is numbers of texts: a search holds its term against each text once, not against each row.
+    const { id, flags, texts, ...columns } = index.endpoints;
+    this.ids = id;
+    this.lower = id.map((one) => one.toLowerCase());
+    this.flags = flags;
+    this.texts = texts;
+    this.numbers = columns;
+    for (const [name, numbers] of Object.entries(columns)) this[name] = numbers.map((number) => texts[number]);
     this.groups = new Set(columns.group).size;
-    this.version = text(columns.version);
-    this.resource = text(columns.resource);
-    this.subresource = text(columns.subresource);
-    this.verb = text(columns.verb);
-    this.scope = text(columns.scope);
-    this.path = text(columns.path);
-    this.flags = columns.flags;
     this.rows = this.ids.length;
     this.width = this.identities.length;
     const cells = this.rows * this.width;

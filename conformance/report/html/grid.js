@@ -59,7 +59,7 @@ class Grid {
     this.space.style.height = `${headHeight + rows * rowHeight}px`;
     this.scrollTo(0, 0);
     this.at = { row: 0, column: 0 }; // other rows: what was the active cell is somewhere else, or gone
-    this.window = null;
+    this.stale = true;
     this.draw();
   }
 
@@ -84,32 +84,35 @@ class Grid {
     const lastColumn = Math.min(columns, Math.ceil((left + width - headWidth) / columnWidth) + 2);
     const firstRow = Math.max(0, Math.floor(top / rowHeight) - 2);
     const lastRow = Math.min(rows, Math.ceil((top + height - headHeight) / rowHeight) + 2);
-    const window = `${firstColumn}-${lastColumn}`;
-    if (this.window !== window) {
-      this.window = window;
+    const shape = [firstColumn, lastColumn, pinned, columnWidth, rowHeight, headWidth, headHeight].join();
+    if (this.shape !== shape) {
+      this.shape = shape;
+      for (const { made } of this.drawn.values()) made.remove();
       this.drawn.clear();
-      this.head.replaceChildren(this.corner(), ...this.range(0, pinned, (column) => this.columnHead(column)), ...this.range(firstColumn, lastColumn, (column) => this.columnHead(column)));
-      this.space.replaceChildren(this.head);
     }
-    for (const [row, made] of this.drawn) {
-      if (row < firstRow || row >= lastRow) { made.remove(); this.drawn.delete(row); }
+    const shown = [...this.range(0, pinned), ...this.range(firstColumn, lastColumn)];
+    if (this.stale || !this.drawn.size) {
+      this.head.replaceChildren(this.corner(), ...shown.map((column) => this.columnHead(column)));
+      if (!this.head.isConnected) this.space.prepend(this.head);
     }
     const fresh = document.createDocumentFragment();
-    for (let row = firstRow; row < lastRow; row += 1) {
-      if (!this.drawn.has(row)) {
-        const made = this.row(row, firstColumn, lastColumn);
-        this.drawn.set(row, made);
-        fresh.append(made);
-      }
+    for (const [row, { made }] of this.drawn) {
+      if (row < firstRow || row >= lastRow) { made.remove(); this.drawn.delete(row); }
     }
+    for (let row = firstRow; row < lastRow; row += 1) {
+      const kept = this.drawn.get(row);
+      if (kept && !this.stale) continue;
+      const line = kept || this.row(row, shown);
+      this.write(row, line);
+      if (!kept) { this.drawn.set(row, line); fresh.append(line.made); }
+    }
+    this.stale = false;
     this.space.append(fresh);
     this.mark();
   }
 
-  range(first, last, make) {
-    const made = [];
-    for (let number = first; number < last; number += 1) made.push(make(number));
-    return made;
+  range(first, last) {
+    return Array.from({ length: Math.max(0, last - first) }, (_, number) => first + number);
   }
 
   corner() { return element('div', { class: 'corner', role: 'columnheader', 'aria-colindex': '1', id: `${this.name}.-1.-1` }, this.model.corner || ''); }
@@ -129,22 +132,34 @@ class Grid {
     return made;
   }
 
-  row(row, first, last) {
-    const { text, note, detail, label, look } = this.model.rowHead(row);
-    const head = element('div', { class: 'row-head', role: 'rowheader', 'aria-colindex': '1', id: `${this.name}.${row}.-1`, title: label || text }, element('span', { class: 'text' }, text));
-    if (note) head.append(element('small', {}, note));
-    if (detail) head.append(element('span', { class: 'detail' }, detail));
-    const made = element('div', { class: `row ${look || ''}`, role: 'row', 'aria-rowindex': String(row + 2) }, head,
-      ...this.range(0, this.model.pinned || 0, (column) => this.cell(row, column)), ...this.range(first, last, (column) => this.cell(row, column)));
+  // The skeleton of a row, which `write` fills; a row that stays where it is keeps its skeleton.
+  row(row, columns) {
+    const head = element('div', { class: 'row-head', role: 'rowheader', 'aria-colindex': '1', id: `${this.name}.${row}.-1` }, element('span', { class: 'text' }), element('small', {}), element('span', { class: 'detail' }));
+    const cells = columns.map((column) => this.place(element('div', { class: 'cell', role: 'gridcell', 'aria-colindex': String(column + 2), id: `${this.name}.${row}.${column}` }), column));
+    const made = element('div', { class: 'row', role: 'row', 'aria-rowindex': String(row + 2) }, head, ...cells);
     made.style.transform = `translateY(${this.model.headHeight + row * this.model.rowHeight}px)`;
-    return made;
+    return { made, head, cells, columns };
   }
 
-  cell(row, column) {
-    const { text, look, label, share } = this.model.cell(row, column);
-    const made = element('div', { class: `cell ${look}`, role: 'gridcell', 'aria-colindex': String(column + 2), 'aria-label': label, id: `${this.name}.${row}.${column}` }, text);
-    if (share !== undefined) made.style.setProperty('--share', `${share}%`);
-    return this.place(made, column);
+  // Says again only what changed: most of a table stays the same from one key to the next.
+  write(row, { made, head, cells, columns }) {
+    const { text, note = '', detail = '', label, look = '' } = this.model.rowHead(row);
+    const [first, second, third] = head.children;
+    if (first.textContent !== text) first.textContent = text;
+    if (second.textContent !== note) second.textContent = note;
+    if (third.textContent !== detail) third.textContent = detail;
+    if (head.title !== (label || text)) head.title = label || text;
+    const rowClass = look ? `row ${look}` : 'row';
+    if (made.className !== rowClass) made.className = rowClass;
+    cells.forEach((made, number) => {
+      const cell = this.model.cell(row, columns[number]);
+      const shown = `cell ${cell.look}${columns[number] < (this.model.pinned || 0) ? ' pinned' : ''}`;
+      if (made.className !== shown) made.className = shown;
+      if (made.textContent !== cell.text) made.textContent = cell.text;
+      made.setAttribute('aria-label', cell.label);
+      const share = cell.share === undefined ? '' : `${cell.share}%`;
+      if (made.share !== share) { made.share = share; made.style.setProperty('--share', share); }
+    });
   }
 
   mark() {

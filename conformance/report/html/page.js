@@ -30,13 +30,20 @@ function hashOf(next) {
   return kept.map(([key, value]) => `${key}=${encodeURIComponent(value).replace(/%(3A|2C|2F|7C)/g, decodeURIComponent)}`).join('&');
 }
 
-// Changes the state; typing replaces the entry of the history, choosing adds one.
-function go(change, replace = false) {
-  const hash = `#${hashOf({ ...state, ...change })}`;
-  if (hash === (location.hash || '#')) return draw();
-  if (replace) history.replaceState(null, '', hash);
-  else history.pushState(null, '', hash);
-  return draw();
+// Changes the state: choosing adds an entry to the history; typing replaces it, once the fingers rest.
+let resting = 0;
+function go(change, typing = false) {
+  state = { ...state, ...change };
+  clearTimeout(resting);
+  const write = () => {
+    const hash = `#${hashOf(state)}`;
+    if (hash === (location.hash || '#')) return;
+    if (typing) history.replaceState(null, '', hash);
+    else history.pushState(null, '', hash);
+  };
+  if (typing) resting = setTimeout(write, 200);
+  else write();
+  draw();
 }
 
 const column = (name) => matrix.columnOf.get(name) ?? -1;
@@ -49,8 +56,12 @@ function placeOf(name) {
   return row === undefined || at < 0 ? -1 : row * matrix.width + at;
 }
 
-function draw() {
+function arrive() {
   state = read();
+  draw();
+}
+
+function draw() {
   document.documentElement.dataset.theme = state.theme || 'auto';
   $('theme').textContent = `Theme: ${state.theme || 'auto'}`;
   for (const name of Object.keys(VIEWS)) $(`view-${name}`).hidden = name !== state.view && !(name === 'glossary' && state.view === 'matrix');
@@ -86,7 +97,8 @@ function drawMatrix() {
     found = search(matrix, '');
   }
   const turn = (one) => (state.turn === '1' ? turned(one) : one);
-  heatmap.show(laidOut(heatmap, turn(heatModel(matrix, found, inside)), { least: 74, level: 84, upright: 84, headWidth: 230 }));
+  const heat = turn(heatModel(matrix, found, inside));
+  heatmap.show(laidOut(heatmap, heat, { least: heat.least, level: 84, upright: 120, headWidth: 230 }));
   model = gridModel(first, second);
   const headWidth = Math.min(360, Math.max(180, Math.floor(innerWidth * 0.4)));
   grid.show(laidOut(grid, turn(model), { least: 30, level: state.mode === 'verbs' ? 104 : 76, upright: 44, headWidth }));
@@ -249,8 +261,8 @@ function listen() {
   $('export-json').addEventListener('click', saveJson);
   $('help-button').addEventListener('click', help);
   $('theme').addEventListener('click', () => go({ theme: { '': 'dark', dark: 'light', light: '' }[state.theme] }, true));
-  addEventListener('popstate', draw);
-  addEventListener('hashchange', draw);
+  addEventListener('popstate', arrive);
+  addEventListener('hashchange', arrive);
   document.addEventListener('keydown', keys);
 }
 
@@ -270,7 +282,7 @@ async function main() {
   identitiesPage($('view-identities'), matrix, ({ name }) => go({ view: 'matrix', mode: 'verbs', first: name, q: '' }));
   suggest();
   listen();
-  draw();
+  arrive();
   document.documentElement.classList.add('ready');
 }
 

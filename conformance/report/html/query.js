@@ -1,15 +1,7 @@
 // The search: words and key:value, all of which must hold. `*` stands for anything, `,` for or, a leading `-` for not.
 // What a term says of rows and of columns is decided once for each of them, so that a cell costs a few bit tests.
 
-const ROW_KEYS = {
-  group: (m, row) => m.group[row],
-  version: (m, row) => m.version[row],
-  resource: (m, row) => m.resource[row] || m.path[row],
-  sub: (m, row) => m.subresource[row],
-  verb: (m, row) => m.verb[row],
-  scope: (m, row) => m.scope[row],
-  id: (m, row) => m.ids[row],
-};
+const ROW_KEYS = { group: 'group', version: 'version', resource: 'resource', sub: 'subresource', verb: 'verb', scope: 'scope', path: 'path' };
 const COLUMN_KEYS = {
   identity: (who) => who.name,
   user: (who) => who.user,
@@ -22,7 +14,7 @@ const IS_ROW = {
 };
 const IS_CELL = { disagree: FAIL, explained: INFO };
 VERDICTS.forEach((name, number) => { IS_CELL[name] = number; });
-const KEYS = [...Object.keys(ROW_KEYS), ...Object.keys(COLUMN_KEYS), 'is', 'request', 'review', 'rules', 'status', 'reason', 'cause', 'risk', 'finding'];
+const KEYS = [...Object.keys(ROW_KEYS), 'id', ...Object.keys(COLUMN_KEYS), 'is', 'request', 'review', 'rules', 'status', 'reason', 'cause', 'risk', 'finding'];
 const IS_VALUES = [...STATES, 'disagree', 'explained', ...VERDICTS.slice(0, 2), ...VERDICTS.slice(3), ...Object.keys(IS_ROW), 'risky'];
 
 class QueryError extends Error {}
@@ -43,7 +35,9 @@ function terms(text) {
 }
 
 function pattern(value, whole) {
-  const escaped = value.toLowerCase().replace(/[.+?^${}()|[\]\\]/g, '\\$&').replace(/\*/g, '.*');
+  const lower = value.toLowerCase();
+  if (!lower.includes('*')) return whole ? (text) => text.toLowerCase() === lower : (text) => text.toLowerCase().includes(lower);
+  const escaped = lower.replace(/[.+?^${}()|[\]\\]/g, '\\$&').replace(/\*/g, '.*');
   const regex = new RegExp(whole ? `^${escaped}$` : escaped, 'u');
   return (text) => regex.test(text.toLowerCase());
 }
@@ -53,10 +47,12 @@ const anyOf = (values, whole) => {
   return (text) => (Array.isArray(text) ? text : [text]).some((one) => patterns.some((matches) => matches(one)));
 };
 
-// Returns {rows, columns: Uint8Array of 0 and 1, cells: [(place) => boolean]}.
+// Returns {rows, columns: Uint8Array of 0 and 1, drawn: a table over the byte of a cell, cells: [(place) => boolean]}.
 function compile(matrix, text) {
   const rows = new Uint8Array(matrix.rows).fill(1);
   const columns = new Uint8Array(matrix.width).fill(1);
+  const drawn = new Uint8Array(256).fill(1);
+  drawn[ABSENT] = 0;
   const cells = [];
   const keepRows = (not, test) => { for (let row = 0; row < rows.length; row += 1) if (rows[row] && test(row) === not) rows[row] = 0; };
   const keepColumns = (not, test) => { for (let column = 0; column < columns.length; column += 1) if (test(column) === not) columns[column] = 0; };
@@ -69,20 +65,20 @@ function compile(matrix, text) {
       const words = matrix.identities.map(({ name }) => matches(name));
       // A word that names identities chooses columns, any other chooses rows.
       if (words.some(Boolean) && !matrix.ids.some((id) => matches(id))) keepColumns(not, (column) => words[column]);
-      else keepRows(not, (row) => matches(matrix.ids[row]));
+      else keepRows(not, (row) => matches(matrix.lower[row]));
+    } else if (key === 'id') {
+      const matches = anyOf(values, true);
+      keepRows(not, (row) => matches(matrix.lower[row]));
     } else if (ROW_KEYS[key]) {
       const matches = anyOf(values, true);
-      const known = new Map();
-      keepRows(not, (row) => {
-        const value = ROW_KEYS[key](matrix, row);
-        if (!known.has(value)) known.set(value, matches(value));
-        return known.get(value);
-      });
+      const wanted = matrix.texts.map((one) => matches(one));
+      const numbers = matrix.numbers[ROW_KEYS[key]];
+      keepRows(not, (row) => wanted[numbers[row]]);
     } else if (COLUMN_KEYS[key]) {
       const matches = anyOf(values, true);
       keepColumns(not, (column) => matches(COLUMN_KEYS[key](matrix.identities[column])));
     } else if (key === 'is') {
-      keepIs(matrix, values, not, keepRows, keepCells);
+      keepIs(matrix, values, not, drawn, keepRows, keepCells);
     } else if (key === 'risk' || key === 'finding') {
       const matches = anyOf(values, true);
       const wanted = new Uint8Array(matrix.rows * matrix.width);
@@ -103,7 +99,7 @@ function compile(matrix, text) {
       keepCells(not, (place) => wanted[matrix.kind[place]]);
     }
   }
-  return { rows, columns, cells };
+  return { rows, columns, drawn, cells };
 }
 
 function choices(key, values, names) {
@@ -114,7 +110,7 @@ function choices(key, values, names) {
   }));
 }
 
-function keepIs(matrix, values, not, keepRows, keepCells) {
+function keepIs(matrix, values, not, drawn, keepRows, keepCells) {
   const lower = values.map((value) => value.toLowerCase());
   const unknown = lower.find((value) => !IS_VALUES.includes(value) && !(value in IS_CELL));
   if (unknown !== undefined) throw new QueryError(`is: is one of ${IS_VALUES.join(', ')}`);
@@ -129,13 +125,17 @@ function keepIs(matrix, values, not, keepRows, keepCells) {
     wanted[byte] = lower.some((value) => STATES[byte & 3] === value || IS_CELL[value] === ((byte >> 2) & 7)) ? 1 : 0;
   }
   const risky = lower.includes('risky');
+  if (!risky && !aboutRows.length) {
+    for (let byte = 0; byte < 256; byte += 1) if ((wanted[byte] === 1) === not) drawn[byte] = 0;
+    return;
+  }
   keepCells(not, (place) => wanted[matrix.drawn[place]] === 1 || (risky && matrix.risk[place] > 0)
     || aboutRows.some((value) => IS_ROW[value](matrix, Math.floor(place / matrix.width))));
 }
 
 // Runs a query: which rows have a matching cell, which columns count, and for each cell whether it matches.
 function search(matrix, text) {
-  const { rows, columns, cells } = compile(matrix, text);
+  const { rows, columns, drawn, cells } = compile(matrix, text);
   const chosen = [...columns.keys()].filter((column) => columns[column]);
   const hit = new Uint8Array(matrix.rows * matrix.width);
   const shown = [];
@@ -145,12 +145,12 @@ function search(matrix, text) {
     const before = count;
     for (const column of chosen) {
       const place = row * matrix.width + column;
-      if (matrix.drawn[place] === ABSENT) continue;
+      if (drawn[matrix.drawn[place]] === 0) continue;
       let matches = true;
       for (let one = 0; matches && one < cells.length; one += 1) matches = cells[one](place);
       if (matches) { hit[place] = 1; count += 1; }
     }
     if (count > before) shown.push(row);
   }
-  return { rows: shown, columns: chosen, count, precise: cells.length > 0, matches: (place) => hit[place] === 1 };
+  return { rows: shown, columns: chosen, count, precise: cells.length > 0 || drawn.subarray(0, 24).includes(0), matches: (place) => hit[place] === 1 };
 }

@@ -66,8 +66,10 @@ function heatModel(matrix, found, choose) {
     const verdicts = counts.subarray(at, at + 6);
     return { verdicts, cells: verdicts.reduce((sum, one) => sum + one, 0), allowed: counts[at + 6 + ALLOWED], named: counts[at + 6 + NAMED] };
   };
+  let most = 0;
+  for (const number of counts) if (number > most) most = number;
   return {
-    label: 'Identity by API group', corner: 'group', rows: groups.length, columns: found.columns.length,
+    label: 'Identity by API group', least: 40 + 12 * String(most).length, corner: 'group', rows: groups.length, columns: found.columns.length,
     rowHead: (row) => ({ text: groups[row] }),
     columnHead: (column) => ({ text: matrix.identities[found.columns[column]].name }),
     cell: (row, column) => {
