@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 
 _SHARED_QPS, _SHARED_CONCURRENCY = 50.0, 8
 _CREATED = 201
+_GIVEN = ("uid", "resourceVersion", "creationTimestamp")  # by the server, to each object anew
 
 
 @dataclass(frozen=True, slots=True)
@@ -226,9 +227,15 @@ def _bindings_by_namespace(rules: Rules, identity: Identity) -> dict[str, frozen
 
 
 def masked(frozen: Snapshot, placeholders: Placeholders) -> Snapshot:
-    """Put placeholders for what this run made into a snapshot."""
-    text = orjson.dumps(snapshot.dump(frozen)).decode()
-    return snapshot.load(orjson.loads(placeholders.mask(text)))
+    """Put placeholders for what this run made into a snapshot: its names, and what the server gave to its objects."""
+    document = orjson.loads(placeholders.mask(orjson.dumps(snapshot.dump(frozen)).decode()))
+    number = 0
+    for items in document["rbac"].values():
+        for item in items:
+            if isinstance(item, dict) and RUN in (item["metadata"].get("labels") or {}):
+                number += 1
+                item["metadata"] |= {key: f"{{{key}{number}}}" for key in _GIVEN if key in item["metadata"]}
+    return snapshot.load(document)
 
 
 def _masked_identity(identity: Identity, placeholders: Placeholders) -> Identity:

@@ -352,14 +352,14 @@ class Controller(Asker):
     def _settle(self, made: Ready, rows: list[Row]) -> Rbac | None:
         """Read RBAC once more; ask again what it decides otherwise now."""
         after = run.reread(made)
-        if after == made.work.snapshot.rbac:
+        changed = run.changed_rows(made, after, [row for row in rows if row.id in self._segment])
+        if not changed:
             return None
-        asked = [row for row in rows if row.id in self._segment]
         if self._engine is None:
             work = made.work
             self._engine = Engine(work.plan, work.accesses, work.reviewer, work.placeholders, work.limits)
             self._engine.counters = self.counters
-        for row in run.changed_rows(made, after, asked):
+        for row in changed:
             self._segment.add(row.id, store.row_line(row, self._engine.answers(row), again=True))
         return after
 
