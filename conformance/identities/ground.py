@@ -7,7 +7,7 @@ import re
 import signal
 import threading
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 import orjson
 
@@ -45,6 +45,13 @@ class Ground:
         self.own = leftovers.own_namespace(run_id) if self.creates else "default"
         self.other = leftovers.other_namespace(run_id)
         self.lease: leases.Lease | None = None
+        self.stack = contextlib.ExitStack()  # what has to end with the run: programs that a kind starts
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stack.close()
 
     def user_of(self, spec: Spec) -> str:
         """Give the user that a spec names, or one that nobody else has."""

@@ -75,8 +75,7 @@ def prepare(
     Mode `full` makes two namespaces and what the identities need, elsewhere than on a cluster of ours inside of them
     only; the other modes make nothing. With `wait` the block ends when the namespaces are gone.
     """
-    with Client(cluster.admin) as client:
-        ground = Ground(client, cluster, run_id, mode)
+    with Client(cluster.admin) as client, Ground(client, cluster, run_id, mode) as ground:
         if not ground.creates:
             yield _prepared(ground, specs)
             return
