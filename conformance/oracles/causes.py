@@ -74,7 +74,7 @@ def _other_authorizer(evidence: Evidence) -> bool:
     if reviewed is None or asked is not evidence.answer("review") or evidence.answer("rules") is None:
         return False
     if asked is Answer.ALLOWED:
-        return not reviewed.reason.startswith("RBAC: allowed by ")
+        return not reviewed.reason.removeprefix("rbac: ").startswith("RBAC: allowed by ")
     return asked is Answer.DENIED and reviewed.denied
 
 

@@ -26,15 +26,18 @@ _DENIAL = re.compile(
     r'User "(?P<user>(?:[^"\\]|\\.)*)" cannot (?P<verb>\S+) '
     r'(?:resource "(?P<plural>[^"]*)" in API group "(?P<group>[^"]*)"|path "(?P<path>[^"]*)")',
 )
+_ESCAPED = re.compile(r"\\(.)")
 # A refusal after authorization is worded `RESOURCE "NAME" is forbidden: WHY`, or comes from an admission plugin.
 _AFTERWARDS = re.compile(r'is forbidden: (?!User ")|^admission webhook "|ValidatingAdmissionPolicy|denied request:')
 # Checks that handlers make once the request itself is authorised: what they ask for is a right of the identity's too.
 _SECOND_CHECKS = (
-    re.compile(r"is forbidden: $"),  # exec, attach, portforward by GET need create as well
     re.compile(r"attempting to grant RBAC permissions not currently held"),
     re.compile(r"must have cluster-admin privileges"),
-    re.compile(r"user not permitted to \w+ requests with signerName"),
+    re.compile(r"user not permitted to \w+ (?:requests with|for) signerName"),
 )
+# exec, attach and portforward by GET need create as well; the refusal says nothing, or which role RBAC did not find.
+_CONNECT = frozenset({"exec", "attach", "portforward"})
+_CONNECT_CHECK = re.compile(r"is forbidden: (?:(?:rbac: )?RBAC: .*)?$", re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,9 +72,11 @@ def read(outcome: Outcome, attributes: Attributes, user: str, reviewed: Answer |
 
 def _forbidden(outcome: Outcome, attributes: Attributes, user: str, reviewed: Answer | None, text: str) -> Reading:
     named = _DENIAL.search(outcome.message)
+    if named is not None and named["verb"].startswith("impersonate"):
+        return _reading(Answer.UNKNOWN, text, "the server refused the impersonation")
     if named is not None and _is_this(named, attributes, user):
         return _reading(Answer.DENIED, text)
-    if any(check.search(outcome.message) for check in _SECOND_CHECKS) or _other_verb(named, attributes, user):
+    if _is_second_check(outcome.message, attributes) or _other_verb(named, attributes, user):
         return Reading(Decision(Answer.DENIED, Witness("status", text)), second_check=True)
     if reviewed is Answer.DENIED:
         return _reading(Answer.DENIED, text)
@@ -86,6 +91,12 @@ def _is_this(named: re.Match[str], attributes: Attributes, user: str) -> bool:
     if named["path"] is not None:
         return named["path"] == attributes.path
     return named["plural"] == _plural(attributes) and named["group"] == attributes.group
+
+
+def _is_second_check(message: str, attributes: Attributes) -> bool:
+    if attributes.verb == "get" and attributes.subresource in _CONNECT and _CONNECT_CHECK.search(message):
+        return True
+    return any(check.search(message) for check in _SECOND_CHECKS)
 
 
 def _other_verb(named: re.Match[str] | None, attributes: Attributes, user: str) -> bool:
@@ -105,7 +116,7 @@ def _plural(attributes: Attributes) -> str:
 
 
 def _unquoted(text: str) -> str:
-    return text.replace('\\"', '"').replace("\\\\", "\\")
+    return _ESCAPED.sub(r"\1", text)
 
 
 def _reading(answer: Answer, text: str, note: str = "") -> Reading:

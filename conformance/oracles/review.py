@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 from conformance.model import Answer, Decision, Witness
 
 if TYPE_CHECKING:
     from conformance.model import Review
+
+# A binding to a role that is not there grants nothing, and all else was evaluated.
+_MISSING_ROLE = re.compile(
+    r'(?:cluster)?role\.rbac\.authorization\.k8s\.io "(?:[^"\\]|\\.)*" not found|\brbac: |\bRBAC: '
+)
 
 
 def read(review: Review) -> Decision:
@@ -16,6 +22,6 @@ def read(review: Review) -> Decision:
         return Decision(Answer.UNKNOWN, Witness("review", f"the review failed: {review.error}"))
     if review.allowed:
         return Decision(Answer.ALLOWED, Witness("review", review.reason or "allowed, without a reason"))
-    if review.evaluation_error and "not found" not in review.evaluation_error:
+    if _MISSING_ROLE.sub("", review.evaluation_error).strip("[], "):
         return Decision(Answer.UNKNOWN, Witness("review", review.evaluation_error))
     return Decision(Answer.DENIED, Witness("review", review.reason or "not allowed, without a reason"))
