@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 NAME = "kubeconfig"
 CURRENT = "current"
 IN_CLUSTER = "in-cluster"
+WRITTEN = "kube-conformance"  # the context of a kubeconfig that we write
 IN_CLUSTER_FOLDER = Path("/var/run/secrets/kubernetes.io/serviceaccount")
 _SECTIONS = {"clusters": "cluster", "users": "user", "contexts": "context"}
 
@@ -113,17 +114,27 @@ class Kubeconfig:
             return (IN_CLUSTER_FOLDER / "namespace").read_text("utf-8").strip()
         return self.contexts[context].text("namespace") or "default"
 
+    def server(self, context: str, *, say: Say = announce) -> Access:
+        """Give the way to the context's server, with nobody on it yet."""
+        if context not in self.contexts:
+            return _inside_server(say)
+        return _server(self._cluster(context), say)
+
     def access(self, context: str, *, say: Say = announce) -> Access:
         """Give the way in that the context describes."""
+        server = self.server(context, say=say)
         if context not in self.contexts:
-            return _inside_access(say)
+            account = _account()
+            return credentials.add(server, account, account)
+        user = self._of(self.users, self.contexts[context], "user")
+        return credentials.add(server, user, self._cluster(context)) if user is not None else server
+
+    def _cluster(self, context: str) -> Entry:
         entry = self.contexts[context]
         cluster = self._of(self.clusters, entry, "cluster")
         if cluster is None:
             raise FileError(entry.file, None, f"context {context}: the key cluster is missing")
-        access = _server(cluster, say)
-        user = self._of(self.users, entry, "user")
-        return credentials.add(access, user, cluster) if user is not None else access
+        return cluster
 
     def _of(self, entries: dict[str, Entry], context: Entry, kind: str) -> Entry | None:
         name = context.text(kind)
@@ -248,16 +259,19 @@ def _inside() -> bool:
     return bool(os.environ.get("KUBERNETES_SERVICE_HOST")) and (IN_CLUSTER_FOLDER / "token").is_file()
 
 
-def _inside_access(say: Say) -> Access:
+def _account() -> Entry:
+    """Describe what a pod gets of its account, as if it stood in a kubeconfig."""
+    return Entry(IN_CLUSTER, IN_CLUSTER_FOLDER / "token", {"tokenFile": "token", "certificate-authority": "ca.crt"})
+
+
+def _inside_server(say: Say) -> Access:
     host, port = os.environ["KUBERNETES_SERVICE_HOST"], os.environ.get("KUBERNETES_SERVICE_PORT", "443")
-    account = Entry(IN_CLUSTER, IN_CLUSTER_FOLDER / "token", {"tokenFile": "token", "certificate-authority": "ca.crt"})
     server = f"https://[{host}]:{port}" if ":" in host else f"https://{host}:{port}"
-    access = _through(Access(server, ca=account.data("certificate-authority")), None, say)
-    return credentials.add(access, account, account)
+    return _through(Access(server, ca=_account().data("certificate-authority")), None, say)
 
 
 def written(access: Access) -> bytes:
-    """Write an access as a kubeconfig of one context, for a program that reads nothing else; holds its credential."""
+    """Write an access as a kubeconfig, for a program that reads nothing else; holds its credential."""
 
     def encoded(value: bytes | None) -> str:
         return base64.b64encode(value or b"").decode()
@@ -265,16 +279,19 @@ def written(access: Access) -> bytes:
     server: Json = {"server": access.server} | ({"certificate-authority-data": encoded(access.ca)} if access.ca else {})
     server |= {"insecure-skip-tls-verify": True} if access.insecure else {}
     server |= {"tls-server-name": access.tls_server_name} if access.tls_server_name else {}
-    server |= {"proxy-url": access.proxy} if access.proxy else {}
+    # client-go knows libcurl's socks5h by the name socks5 only.
+    server |= {"proxy-url": access.proxy.replace("socks5h://", "socks5://", 1)} if access.proxy else {}
     user: Json = {"token": access.token} if access.token else {}
+    if isinstance(access.renew, credentials.Renewal) and (file := access.renew.user.path("tokenFile")):
+        user = {"tokenFile": str(file)}  # which that program reads again, as we do
     if access.certificate and access.key:
         user |= {"client-certificate-data": encoded(access.certificate), "client-key-data": encoded(access.key)}
     config = {
         "apiVersion": "v1",
         "kind": "Config",
-        "clusters": [{"name": "it", "cluster": server}],
-        "users": [{"name": "it", "user": user}],
-        "contexts": [{"name": "it", "context": {"cluster": "it", "user": "it"}}],
-        "current-context": "it",
+        "clusters": [{"name": WRITTEN, "cluster": server}],
+        "users": [{"name": WRITTEN, "user": user}],
+        "contexts": [{"name": WRITTEN, "context": {"cluster": WRITTEN, "user": WRITTEN}}],
+        "current-context": WRITTEN,
     }
     return json.dumps(config).encode()
