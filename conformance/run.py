@@ -13,27 +13,24 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
-from conformance import __version__, clusters, identities, plan, report, snapshot, store
+from conformance import __version__, clusters, identities, plan, snapshot, store
 from conformance.errors import UsageError
 from conformance.identities import stage
 from conformance.identities.leftovers import RUN
-from conformance.judge import Judge, unasked
-from conformance.model import Access, Cell, Cluster, Identity, Matrix, Outcome, Rbac, RunInfo, Snapshot, Verdict
 from conformance.oracles.rules import Rules
 from conformance.placeholders import OTHER, OWN, Placeholders
 from conformance.transport import USER_AGENT, Client
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Sequence
     from contextlib import ExitStack
-    from pathlib import Path
 
     from conformance.config import Options
     from conformance.engine import Limits
     from conformance.identities import Spec
     from conformance.identities.stage import Prepared
-    from conformance.model import Attributes, Decision, Mode
-    from conformance.plan import Plan, Row
+    from conformance.model import Access, Cluster, Identity, Mode, Rbac, Snapshot
+    from conformance.plan import Plan
 
 _SHARED_QPS, _SHARED_CONCURRENCY = 50.0, 8
 _CREATED = 201
@@ -277,123 +274,3 @@ def reread(made: Ready) -> Rbac:
     """Read RBAC once more, as the snapshot has it."""
     frozen = replace(made.work.snapshot, rbac=snapshot.reread_rbac(made.client, namespaces=(made.prepared.own,)))
     return masked(_others(frozen, made.head.id), made.work.placeholders).rbac
-
-
-# --- after the last probe ---------------------------------------------------------------------------------------------
-
-
-class _Settled:
-    """The rules before and after the probes; a cell for which they differ is judged by its second asking."""
-
-    def __init__(self, before: Rules, after: Rules) -> None:
-        self._before, self._after = before, after
-
-    def changed(self, identity: Identity, attributes: Attributes) -> bool:
-        return self._before.decide(identity, attributes).answer is not self._after.decide(identity, attributes).answer
-
-    def decide(self, identity: Identity, attributes: Attributes) -> Decision:
-        return self._after.decide(identity, attributes)
-
-
-def changed_rows(made: Ready, after: Rbac, rows: Iterable[Row]) -> list[Row]:
-    """List the rows of which some cell is decided otherwise by the rules now."""
-    if after == made.work.snapshot.rbac:
-        return []
-    settled = _Settled(made.work.rules(), Rules(after))
-    known = [identity for identity in made.work.plan.identities if identity.expect == "authenticated"]
-    return [row for row in rows if any(settled.changed(identity, row.attributes) for identity in known)]
-
-
-def matrix(saved: store.SavedRun, judged: Mapping[str, tuple[Cell, ...]] | None = None) -> Matrix:
-    """Judge a saved run; rows that this process has `judged` already are not judged once more."""
-    known = judged or {}
-    head, tail = saved.head, saved.tail
-    rules = Rules(saved.snapshot.rbac)
-    judge = Judge(head.identities, head.oracles, rules)
-    settled = _Settled(rules, Rules(saved.after.rbac)) if saved.after else None
-    judge_again = Judge(head.identities, head.oracles, settled) if settled else judge
-    cells: list[Cell] = []
-    endpoints = []
-    asked = 0
-    for stored in saved.rows(without_answers=known):
-        row = stored.row
-        if stored.again and settled is not None:
-            first = len(cells) - len(head.identities)
-            for position, identity in enumerate(head.identities):
-                if identity.expect == "authenticated" and settled.changed(identity, row.attributes):
-                    cells[first + position] = _anew(judge_again.cell(row, identity, stored.answers))
-            continue
-        endpoints.append(row.endpoint)
-        if not stored.asked:
-            why = f"not asked: {tail.interrupted or 'left out'}"
-            cells.extend(unasked(row, identity, why) for identity in head.identities)
-            continue
-        asked += len(head.identities)
-        cells.extend(known.get(row.id) or judge.row(row, stored.answers))
-    incomplete = any(cell.verdict in {Verdict.ERROR, Verdict.NOT_EVALUATED} for cell in cells)
-    info = RunInfo(
-        id=head.id,
-        started_at=head.started_at,
-        seconds=tail.seconds,
-        mode=head.mode,
-        complete=not incomplete and not tail.interrupted,
-        selection=head.selection,
-        oracles=head.oracles,
-        namespaces=head.namespaces,
-        planned=tail.planned,
-        asked=asked,
-        tool="kube-conformance",
-        tool_version=head.tool_version,
-        sent=tail.sent,
-        retried=tail.retried,
-        failed=tail.failed,
-        provider=head.provider,
-        server_version=head.server_version,
-        server=head.server,
-    )
-    return Matrix(info, head.identities, tuple(endpoints), tuple(cells))
-
-
-def _anew(cell: Cell) -> Cell:
-    note = "policy changed during the run; asked again"
-    if cell.verdict is Verdict.FAIL:
-        return replace(cell, verdict=Verdict.NOT_EVALUATED, note=f"policy changed: {cell.note}")
-    return replace(cell, note=f"{note}; {cell.note}" if cell.note else note)
-
-
-def exit_code(judged: Matrix, *, allow_partial: bool) -> int:
-    """0 nothing failed and complete, else 1."""
-    if any(cell.verdict in {Verdict.FAIL, Verdict.ERROR} for cell in judged.cells):
-        return 1
-    if any(check.verdict is Verdict.FAIL for check in judged.checks):
-        return 1
-    return 0 if judged.run.complete or allow_partial else 1
-
-
-def publish(saved: store.SavedRun, judged: Matrix, directory: Path) -> None:
-    """Write every report of a run beside its store."""
-    report.write_all(judged, directory, StoredEvidence(saved))
-
-
-class StoredEvidence:
-    """The stored request and answer of a cell, for reports that show them."""
-
-    def __init__(self, saved: store.SavedRun) -> None:
-        self._saved = saved
-        self._rows: dict[str, store.StoredRow] | None = None
-
-    def exchange(self, endpoint_id: str, identity_name: str) -> dict[str, Any] | None:
-        """Give request and answer of a cell, or None where nothing was sent."""
-        if self._rows is None:
-            self._rows = {stored.row.id: stored for stored in self._saved.rows()}
-        stored = self._rows.get(endpoint_id)
-        if stored is None or stored.row.request is None:
-            return None
-        outcome = stored.answers.get((identity_name, "request", ""))
-        request = stored.row.request
-        found: dict[str, Any] = {"method": request.method, "path": request.path, "query": list(request.query)}
-        if request.body:
-            found["body"] = request.body.decode()
-        if isinstance(outcome, Outcome):
-            found |= {"status": outcome.status, "reason": outcome.reason, "message": outcome.message}
-        return found

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from conformance import config as options_of
-from conformance import run, store
+from conformance import matrix, report, run, store
 from conformance.engine import Counters, Engine
 from conformance.errors import ConformanceError
 from conformance.judge import Judge
@@ -39,8 +39,8 @@ _ROW = pytest.StashKey["Row"]()
 _INTERRUPTED, _FAILED = 2, 1
 _REREAD_SECONDS = 2.0
 _NO_CLUSTER = (
-    "no cluster to ask: run `kube-conformance audit`, which starts one; or `kube-conformance cluster up` and then"
-    " pytest with --conformance-context default; or name one with --conformance-cluster kubeconfig --conformance-context NAME"
+    "no cluster to ask: run `kube-conformance audit`, which starts one; or `kube-conformance cluster up`, and pytest"
+    " with --conformance-context default; or pytest with --conformance-cluster kubeconfig --conformance-context NAME"
 )
 
 
@@ -310,7 +310,7 @@ class Controller(Asker):
             return _INTERRUPTED
         if self.matrix is None:
             return _FAILED
-        return run.exit_code(self.matrix, allow_partial=self.options.allow_partial)
+        return matrix.exit_code(self.matrix, allow_partial=self.options.allow_partial)
 
     def _finish(self, made: Ready) -> None:
         rows = [row for row in made.work.plan.rows if self._selected is None or row.id in self._selected]
@@ -332,8 +332,8 @@ class Controller(Asker):
             file = partial / store.FILE
             store.write(file, made.head, made.work.snapshot, rows, self._segment, tail, changed)
             saved = store.SavedRun(file)
-            self.matrix = run.matrix(saved, self.judged)
-            run.publish(saved, self.matrix, partial)
+            self.matrix = matrix.judged(saved, self.judged)
+            report.write_all(self.matrix, partial, matrix.StoredEvidence(saved))
             partial.chmod(0o755)
             self.directory = reports / made.head.id
             partial.rename(self.directory)
@@ -347,12 +347,16 @@ class Controller(Asker):
         now = time.monotonic()
         if self._reread is None or now - self._reread[0] > _REREAD_SECONDS:
             self._reread = (now, run.reread(self.ready))
-        return bool(run.changed_rows(self.ready, self._reread[1], [row]))
+        return bool(self._changed(self._reread[1], [row]))
+
+    def _changed(self, after: Rbac, rows: list[Row]) -> list[Row]:
+        work = self.ready.work
+        return matrix.changed_rows(work.snapshot.rbac, after, work.plan.identities, rows)
 
     def _settle(self, made: Ready, rows: list[Row]) -> Rbac | None:
         """Read RBAC once more; ask again what it decides otherwise now."""
         after = run.reread(made)
-        changed = run.changed_rows(made, after, [row for row in rows if row.id in self._segment])
+        changed = self._changed(after, [row for row in rows if row.id in self._segment])
         if not changed:
             return None
         if self._engine is None:

@@ -25,15 +25,14 @@ def command(run: Path, name: str, file: Path | None) -> None:
       kube-conformance report reports/latest
       kube-conformance report reports/latest -o html --to matrix.html
     """
-    from conformance import report, store  # noqa: PLC0415  # --help must not wait for it
-    from conformance import run as stages
+    from conformance import matrix, report, store  # noqa: PLC0415  # --help must not wait for it
     from conformance.errors import UsageError  # noqa: PLC0415
 
     formats = report.formats()
     if name not in formats:
         raise UsageError(f"there is no format {name!r}; there are {', '.join(sorted(formats))}")
     saved = store.SavedRun(run)
-    content = formats[name].render(stages.matrix(saved), stages.StoredEvidence(saved))
+    content = formats[name].render(matrix.judged(saved), matrix.StoredEvidence(saved))
     if file is None:
         sys.stdout.buffer.write(content)
         return

@@ -1,0 +1,132 @@
+"""A saved run -> the matrix: every row judged, whatever changed meanwhile asked for, one value for all reports.
+
+Needs no cluster and no HTTP: a run can be judged and rendered again anywhere.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from conformance.judge import Judge, unasked
+from conformance.model import Cell, Identity, Matrix, Outcome, RunInfo, Verdict
+from conformance.oracles.rules import Rules
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from conformance.model import Attributes, Decision, Rbac
+    from conformance.plan import Row
+    from conformance.store import SavedRun, StoredRow
+
+
+class _Settled:
+    """The rules before and after the probes; a cell for which they differ is judged by its second asking."""
+
+    def __init__(self, before: Rules, after: Rules) -> None:
+        self._before, self._after = before, after
+
+    def changed(self, identity: Identity, attributes: Attributes) -> bool:
+        return self._before.decide(identity, attributes).answer is not self._after.decide(identity, attributes).answer
+
+    def decide(self, identity: Identity, attributes: Attributes) -> Decision:
+        return self._after.decide(identity, attributes)
+
+
+def changed_rows(before: Rbac, after: Rbac, identities: Iterable[Identity], rows: Iterable[Row]) -> list[Row]:
+    """List the rows of which some cell is decided otherwise by the rules now."""
+    if after == before:
+        return []
+    settled = _Settled(Rules(before), Rules(after))
+    known = [identity for identity in identities if identity.expect == "authenticated"]
+    return [row for row in rows if any(settled.changed(identity, row.attributes) for identity in known)]
+
+
+def judged(saved: SavedRun, already: Mapping[str, tuple[Cell, ...]] | None = None) -> Matrix:
+    """Judge a saved run; rows that this process has judged `already` are not judged once more."""
+    known = already or {}
+    head, tail = saved.head, saved.tail
+    rules = Rules(saved.snapshot.rbac)
+    judge = Judge(head.identities, head.oracles, rules)
+    settled = _Settled(rules, Rules(saved.after.rbac)) if saved.after else None
+    judge_again = Judge(head.identities, head.oracles, settled) if settled else judge
+    cells: list[Cell] = []
+    endpoints = []
+    asked = 0
+    for stored in saved.rows(without_answers=known):
+        row = stored.row
+        if stored.again and settled is not None:
+            first = len(cells) - len(head.identities)
+            for position, identity in enumerate(head.identities):
+                if identity.expect == "authenticated" and settled.changed(identity, row.attributes):
+                    cells[first + position] = _anew(judge_again.cell(row, identity, stored.answers))
+            continue
+        endpoints.append(row.endpoint)
+        if not stored.asked:
+            why = f"not asked: {tail.interrupted or 'left out'}"
+            cells.extend(unasked(row, identity, why) for identity in head.identities)
+            continue
+        asked += len(head.identities)
+        cells.extend(known.get(row.id) or judge.row(row, stored.answers))
+    incomplete = any(cell.verdict in {Verdict.ERROR, Verdict.NOT_EVALUATED} for cell in cells)
+    info = RunInfo(
+        id=head.id,
+        started_at=head.started_at,
+        seconds=tail.seconds,
+        mode=head.mode,
+        complete=not incomplete and not tail.interrupted,
+        selection=head.selection,
+        oracles=head.oracles,
+        namespaces=head.namespaces,
+        planned=tail.planned,
+        asked=asked,
+        tool="kube-conformance",
+        tool_version=head.tool_version,
+        sent=tail.sent,
+        retried=tail.retried,
+        failed=tail.failed,
+        provider=head.provider,
+        server_version=head.server_version,
+        server=head.server,
+    )
+    return Matrix(info, head.identities, tuple(endpoints), tuple(cells))
+
+
+def _anew(cell: Cell) -> Cell:
+    note = "policy changed during the run; asked again"
+    if cell.verdict is Verdict.FAIL:
+        return replace(cell, verdict=Verdict.NOT_EVALUATED, note=f"policy changed: {cell.note}")
+    return replace(cell, note=f"{note}; {cell.note}" if cell.note else note)
+
+
+def exit_code(judged: Matrix, *, allow_partial: bool) -> int:
+    """0 nothing failed and complete, else 1."""
+    if any(cell.verdict in {Verdict.FAIL, Verdict.ERROR} for cell in judged.cells):
+        return 1
+    if any(check.verdict is Verdict.FAIL for check in judged.checks):
+        return 1
+    return 0 if judged.run.complete or allow_partial else 1
+
+
+class StoredEvidence:
+    """The stored request and answer of a cell, for reports that show them."""
+
+    def __init__(self, saved: SavedRun) -> None:
+        self._saved = saved
+        self._rows: dict[str, StoredRow] | None = None
+
+    def exchange(self, endpoint_id: str, identity_name: str) -> dict[str, Any] | None:
+        """Give request and answer of a cell, or None where nothing was sent."""
+        if self._rows is None:
+            self._rows = {stored.row.id: stored for stored in self._saved.rows()}
+        stored = self._rows.get(endpoint_id)
+        if stored is None or stored.row.request is None:
+            return None
+        outcome = stored.answers.get((identity_name, "request", ""))
+        request = stored.row.request
+        found: dict[str, Any] = {"method": request.method, "path": request.path, "query": list(request.query)}
+        if request.body:
+            found["body"] = request.body.decode()
+        if isinstance(outcome, Outcome):
+            found |= {"status": outcome.status, "reason": outcome.reason, "message": outcome.message}
+        return found
