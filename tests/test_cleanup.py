@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import datetime as dt
+import pickle
 import subprocess
+import sys
 import time
 from itertools import count
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -20,7 +23,6 @@ from conformance.transport import Client
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
     from conformance.model import Cluster
 
@@ -151,4 +153,48 @@ def test_the_next_run_on_a_cluster_of_ours_removes_what_a_killed_one_left(
         process.wait()
     with prepare(cluster, specs, run_id=f"{run}-next2", mode="full", wait=False, say=said.append):
         assert not there(admin, f"{ROLES}/kc-{run}-x")
-    assert f"removing what the interrupted run {run} left" in said
+    with prepare(cluster, specs, run_id=f"{run}-next3", mode="full", wait=False, say=said.append):
+        pass  # what is on its way out is nobody's leftover, even if it takes a while
+    assert [sentence for sentence in said if run in sentence] == [f"removing what the interrupted run {run} left"]
+
+
+PREPARING = """
+import pickle, sys, time
+from conformance.identities import default_path, load
+from conformance.identities.stage import prepare
+cluster, run = pickle.load(sys.stdin.buffer)
+print("begun", flush=True)
+with prepare(cluster, load(default_path()), run_id=run, mode="full", wait=False, say=print):
+    print("ready", flush=True)
+"""
+
+
+def test_a_run_that_is_killed_at_any_moment_leaves_nothing_to_the_next(
+    cluster: Cluster, admin: Client, run: str
+) -> None:
+    runs = [f"{run}-{number}" for number in range(8)]
+    for number, killed in enumerate(runs):
+        process = subprocess.Popen(
+            [sys.executable, "-c", PREPARING],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            cwd=Path(__file__).parent.parent,
+        )
+        assert process.stdin is not None
+        assert process.stdout is not None
+        with process, process.stdin as stdin, process.stdout as stdout:
+            pickle.dump((cluster, killed), stdin)
+            stdin.flush()
+            stdout.readline()
+            # The whole takes about half a second: in the midst of it, once when all is there, once when it is going.
+            while number > 5 and b"ready" not in stdout.readline():
+                pass
+            time.sleep(number * 0.05 if number < 6 else (number - 6) * 0.02)
+            process.kill()
+    before = leftovers.find(admin, ours=True)
+    assert {each.run for each in before.dead} & set(runs)
+    assert not {each.run for each in before.alive} & set(runs)
+    with prepare(cluster, (), run_id=f"{run}-next", mode="full", say=lambda _: None):
+        pass
+    after = leftovers.find(admin, ours=True)
+    assert not {each.run for each in (*after.dead, *after.alive, *after.going)} & set(runs)

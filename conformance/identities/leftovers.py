@@ -52,6 +52,7 @@ class Leftover:
     run: str
     created: str
     holder: str = ""
+    going: bool = False  # it was deleted, and its finalizers are at work
 
     @property
     def name(self) -> str:
@@ -62,10 +63,14 @@ class Leftover:
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """What a search brought: objects of dead runs, of runs that live, and collections that could not be read."""
+    """What a search brought: objects of dead runs, of runs that live, those that were deleted and are not yet gone.
+
+    `unread` names collections that could not be read.
+    """
 
     dead: tuple[Leftover, ...]
     alive: tuple[Leftover, ...]
+    going: tuple[Leftover, ...]
     unread: tuple[str, ...]
 
 
@@ -104,8 +109,9 @@ def find(client: Client, *, ours: bool) -> Found:
     dead = {run for run, objects in runs.items() if _is_dead(client, run, objects, ours=ours)}
     top = _top(listed)
     return Found(
-        tuple(each for each in top if each.run in dead),
-        tuple(each for each in top if each.run not in dead),
+        tuple(each for each in top if not each.going and each.run in dead),
+        tuple(each for each in top if not each.going and each.run not in dead),
+        tuple(each for each in top if each.going),
         tuple(unread),
     )
 
@@ -162,7 +168,8 @@ def _ours(collection: str, item: Json) -> Iterator[Leftover]:
     base, _, plural = collection.rpartition("/")
     inside = f"namespaces/{metadata['namespace']}/" if metadata.get("namespace") else ""
     holder = (metadata.get("annotations") or {}).get(HOLDER, "")
-    yield Leftover(f"{base}/{inside}{plural}/{name}", metadata["uid"], run, metadata["creationTimestamp"], holder)
+    path, going = f"{base}/{inside}{plural}/{name}", "deletionTimestamp" in metadata
+    yield Leftover(path, metadata["uid"], run, metadata["creationTimestamp"], holder, going)
 
 
 def _is_dead(client: Client, run: str, objects: list[Leftover], *, ours: bool) -> bool:

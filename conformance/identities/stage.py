@@ -100,7 +100,7 @@ def sweep(client: Client, *, wait: bool, say: Callable[[str], None]) -> None:
         say(f"removing what the interrupted run {run} left")
     for problem in leftovers.delete(client, found.dead):
         say(f"could not be removed: {problem}")
-    if wait and not until_gone(client, found.dead):
+    if wait and not until_gone(client, (*found.dead, *found.going)):
         say(f"namespaces of interrupted runs are still being deleted after {GONE:.0f} s")
 
 
