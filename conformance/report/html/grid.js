@@ -30,18 +30,19 @@ class Grid {
     this.at = { row: 0, column: 0 };
     this.drawn = new Map();
     // Sizes and scroll positions are remembered: asking the document for them while drawing would lay it out each time.
-    this.size = { width: this.view.clientWidth, height: this.view.clientHeight };
+    this.size = { width: this.view.clientWidth, height: 0 };
+    this.limit = parseFloat(getComputedStyle(this.view).maxHeight);
     this.scroll = { top: 0, left: 0 };
     this.view.addEventListener('scroll', () => { this.scroll = { top: this.view.scrollTop, left: this.view.scrollLeft }; this.later(); }, { passive: true });
     this.view.addEventListener('keydown', (event) => this.key(event));
     this.view.addEventListener('click', (event) => this.click(event));
     new ResizeObserver(() => {
-      const { clientWidth: width, clientHeight: height } = this.view;
-      const wider = width !== this.size.width;
-      this.size = { width, height };
-      if (wider) resized();
-      this.later();
+      const { clientWidth: width } = this.view;
+      if (width === this.size.width) return;
+      this.size.width = width;
+      resized();
     }).observe(this.view);
+    addEventListener('resize', () => { this.limit = parseFloat(getComputedStyle(this.view).maxHeight); if (this.model) this.fit(); this.later(); });
   }
 
   show(model) {
@@ -57,11 +58,15 @@ class Grid {
     this.view.style.setProperty('--head-height', `${headHeight}px`);
     this.space.style.width = `${headWidth + columns * columnWidth}px`;
     this.space.style.height = `${headHeight + rows * rowHeight}px`;
+    this.fit();
     this.scrollTo(0, 0);
     this.at = { row: 0, column: 0 }; // other rows: what was the active cell is somewhere else, or gone
     this.stale = true;
     this.draw();
   }
+
+  // As high as its rows, up to what the style allows.
+  fit() { this.size.height = Math.min(this.model.headHeight + this.model.rows * this.model.rowHeight, this.limit || innerHeight); }
 
   scrollTo(top, left) {
     if (top !== this.scroll.top) this.view.scrollTop = top;

@@ -100,10 +100,11 @@ function drawMatrix() {
   const heat = turn(heatModel(matrix, found, inside));
   heatmap.show(laidOut(heatmap, heat, { least: heat.least, level: 84, upright: 120, headWidth: 230 }));
   model = gridModel(first, second);
-  const headWidth = Math.min(360, Math.max(180, Math.floor(innerWidth * 0.4)));
+  const headWidth = Math.min(320, Math.max(180, Math.floor(innerWidth * 0.4)));
   grid.show(laidOut(grid, turn(model), { least: 30, level: state.mode === 'verbs' ? 104 : 76, upright: 44, headWidth }));
   showActive();
   const shown = state.mode === 'flat' ? found.rows.length : model.rows;
+  $('tells').textContent = found.precise ? 'cells that match, tinted by the worst verdict; choose a square to look inside' : 'allowed of all cells, tinted by the worst verdict; choose a square to look inside';
   $('count').textContent = `${found.count.toLocaleString('en')} of ${matrix.drawn.length.toLocaleString('en')} cells match, ${shown.toLocaleString('en')} rows shown`;
 }
 
@@ -137,7 +138,8 @@ const quoted = (text) => (/[\s,"]/.test(text) ? `"${text}"` : text);
 
 // From a square of the heatmap into the grid.
 function inside(group, number) {
-  const change = { mode: number < 0 ? 'flat' : 'verbs', q: group ? `group:${quoted(group)}` : '' };
+  const kept = found.precise ? state.q.replace(/(^|\s)group:("[^"]*"|\S*)/g, '').trim() : '';
+  const change = { mode: number < 0 ? 'flat' : 'verbs', q: [group ? `group:${quoted(group)}` : '', kept].filter(Boolean).join(' ') };
   if (number >= 0) change.first = matrix.identities[number].name;
   go(change);
   $('grid').scrollIntoView({ block: 'nearest' });

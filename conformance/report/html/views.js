@@ -77,10 +77,17 @@ function heatModel(matrix, found, choose) {
       const who = matrix.identities[found.columns[column]].name;
       if (!square.cells) return { text: '', look: 'heat empty', label: `${groups[row]} as ${who}: nothing` };
       const worst = WORST.find((verdict) => square.verdicts[verdict]);
+      const mark = MARKS[worst] && worst !== INFO ? `${MARKS[worst]} ` : '';
+      if (found.precise) {
+        return {
+          text: mark + square.cells.toLocaleString('en'), look: `heat v${worst}`, share: 12 + Math.round(40 * square.cells / most),
+          label: `${groups[row]} as ${who}: ${square.cells} cells match, worst ${VERDICTS[worst].replace('-', ' ')}`,
+        };
+      }
       const bad = worst === FAIL || worst === ERROR || worst === NOT_EVALUATED ? `, ${square.verdicts[worst]} ${VERDICTS[worst].replace('-', ' ')}` : '';
       const named = square.named ? `+${square.named}` : '';
       return {
-        text: `${MARKS[worst] && worst !== INFO ? `${MARKS[worst]} ` : ''}${square.allowed}${named}/${square.cells}`,
+        text: `${mark}${square.allowed}${named}/${square.cells}`,
         look: `heat v${worst}${square.allowed + square.named ? '' : ' nothing'}`,
         label: `${groups[row]} as ${who}: ${square.allowed} of ${square.cells} allowed${square.named ? `, ${square.named} named` : ''}, worst ${VERDICTS[worst].replace('-', ' ')}${bad}`,
         share: square.allowed + square.named ? 12 + Math.round(40 * (square.allowed + square.named) / square.cells) : 0,
