@@ -151,7 +151,8 @@ def _mode(options: Options, cluster: Cluster) -> Mode:
 
 def _chosen(options: Options) -> tuple[Spec, ...]:
     """Read who is to ask, before anything is started for them."""
-    specs = identities.load(options.identities or identities.default_path())
+    elsewhere = options.cluster == "kubeconfig" and options.mode != "full"
+    specs = identities.load(options.identities or identities.default_path(elsewhere=elsewhere))
     unknown = sorted(set(options.identity) - {spec.name for spec in specs})
     if unknown:
         raise UsageError(f"there is no identity {', '.join(unknown)}; there are {', '.join(s.name for s in specs)}")

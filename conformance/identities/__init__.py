@@ -118,9 +118,9 @@ def kinds() -> Mapping[str, Kind]:
     return dict(sorted(by_name.items()))
 
 
-def default_path() -> Path:
-    """Give the packaged file of identities."""
-    return data("fixtures") / "identities.yaml"
+def default_path(*, elsewhere: bool = False) -> Path:
+    """Give the packaged set: for where a run may make what it needs, or `elsewhere`, where it makes nothing."""
+    return data("fixtures") / ("identities-elsewhere.yaml" if elsewhere else "identities.yaml")
 
 
 def load(path: Path) -> tuple[Spec, ...]:

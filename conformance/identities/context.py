@@ -16,11 +16,13 @@ if TYPE_CHECKING:
     from conformance.model import Access
 
 NAME = "context"
-KEYS = {"kubeconfig": Key(line), "context": Key(line, required=True)}
+KEYS = {"kubeconfig": Key(line), "context": Key(line)}
 
 
 def problem(spec: Spec) -> str:
-    """Check that nothing is bound to a user whom only the server knows."""
+    """Check that nothing is bound to a user whom only the server knows, and that a file alone names nobody."""
+    if "kubeconfig" in spec.settings and "context" not in spec.settings:
+        return "kubeconfig: which of its contexts? The key context says so"
     if spec.bind:
         return "bind: whose context it is only the server knows; bind a serviceaccount, certificate or impersonate"
     return ""
@@ -39,7 +41,12 @@ def who(spec: Spec, ground: Ground) -> Who | None:
 
 
 def access(spec: Spec, ground: Ground) -> Access:
-    """Go in as the context says, on its own way to the server: a proxy may be what makes the difference."""
+    """Go in as the context says, on its own way to the server: a proxy may be what makes the difference.
+
+    Without the keys it is whoever runs the audit.
+    """
+    if not spec.settings:
+        return ground.cluster.admin
     config, name = chosen(spec, ground)
     try:
         return config.access(name)
