@@ -164,10 +164,12 @@ class Engine:
             status, _ = self._multi.perform()
             if status != pycurl.E_CALL_MULTI_PERFORM:
                 break
-        if not self._collect() and self._flying:
+        if self._collect():
+            return  # there is room in the window again
+        if self._flying:
             self._multi.select(min(0.5, self._until_later()))
-        elif not self._flying:
-            time.sleep(min(0.5, max(0.0, self._until_later())))
+        else:
+            time.sleep(min(0.5, self._until_later()))  # for a repetition, or the next slot of the rate
 
     def _until_later(self) -> float:
         now = time.monotonic()
