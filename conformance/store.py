@@ -198,6 +198,10 @@ def _head(head: Head) -> dict[str, Any]:
     return {"version": VERSION} | plain
 
 
+# What comes of reading JSON that is not ours.
+_WRONG = (ValueError, KeyError, TypeError, AttributeError, RunFileError)
+
+
 class SavedRun:
     """A run read from its file; rows are read anew, one at a time, whenever they are asked for."""
 
@@ -214,8 +218,8 @@ class SavedRun:
                     self.after = load(_expect(line, "after"))
                 last = line
             self.tail = Tail(**_expect(last, "tail"))
-        except (ValueError, KeyError, TypeError) as problem:
-            raise RunFileError(f"{self.path} is no run of kube-conformance, or not a whole one: {problem}") from None
+        except _WRONG as problem:
+            raise self._foreign(problem) from None
         finally:
             lines.close()
 
@@ -224,7 +228,18 @@ class SavedRun:
         with contextlib.closing(self._lines()) as lines:
             for line in lines:
                 if line.startswith(b'{"row"'):
-                    yield read_row(line, without_answers)
+                    try:
+                        stored = read_row(line, without_answers)
+                    except _WRONG as problem:
+                        raise self._foreign(problem) from None
+                    yield stored
+
+    def _foreign(self, problem: Exception) -> RunFileError:
+        why = problem if isinstance(problem, ValueError | RunFileError) else f"{type(problem).__name__} {problem}"
+        return RunFileError(
+            f"{self.path} is no run of kube-conformance, or not a whole one: {why}; "
+            "give the folder of a run, such as reports/latest, or audit again"
+        )
 
     def _lines(self) -> Any:
         try:
@@ -236,7 +251,7 @@ class SavedRun:
                 f"there is no run at {self.path}; give the folder of a run, such as reports/latest"
             ) from None
         except (OSError, EOFError, zlib.error) as problem:
-            raise RunFileError(f"{self.path} cannot be read: {problem}") from None
+            raise RunFileError(f"{self.path} cannot be read: {problem}; audit again, or give another run") from None
 
 
 def _expect(line: bytes, name: str) -> Any:
