@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import os
 import pickle
 import signal
@@ -229,9 +230,7 @@ def test_everything_is_marked_and_a_lease_says_that_the_run_lives(prepared: Prep
 
 
 @pytest.mark.server
-def test_a_beat_renews_the_lease_when_it_is_due(
-    prepared: Prepared, cluster: Cluster, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_beat_renews_the_lease_when_it_is_due(prepared: Prepared, cluster: Cluster) -> None:
     def renewed() -> str:
         with Client(cluster.admin) as client:
             return str(client.get_json(lease.path(prepared.own, "ident"))["spec"]["renewTime"])
@@ -239,9 +238,19 @@ def test_a_beat_renews_the_lease_when_it_is_due(
     before = renewed()
     prepared.beat()
     assert renewed() == before
-    monkeypatch.setattr(lease, "RENEW", 0)
+    assert prepared._lease is not None
+    prepared._lease._due = 0
     prepared.beat()
     assert renewed() > before
+    assert prepared._lease._due > time.monotonic() + lease.AGAIN
+
+
+def test_a_server_that_is_gone_is_not_asked_at_each_beat() -> None:
+    with Client(Access("http://127.0.0.1:1")) as client:
+        held = lease.Lease(client, "kc-gone-own", "gone", dt.datetime.now(dt.UTC))
+        held._due = 0
+        held.beat()
+        assert time.monotonic() < held._due < time.monotonic() + lease.RENEW / 2
 
 
 @pytest.mark.server

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime as dt
 import os
 import socket
@@ -11,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from conformance.clusters.processes import birth
+from conformance.errors import ConformanceError
 
 if TYPE_CHECKING:
     from conformance.model import Json, Response
@@ -19,6 +21,7 @@ if TYPE_CHECKING:
 SECONDS = 300  # without a renewal a run counts as interrupted
 GRACE = 600  # and as dead, so that its objects may be removed, ten minutes later
 RENEW = 60
+AGAIN = 20  # after a renewal that failed
 _OK = 200
 
 
@@ -71,7 +74,7 @@ class Lease:
     def __init__(self, client: Client, namespace: str, run_id: str, now: dt.datetime) -> None:
         self._client, self._path = client, path(namespace, run_id)
         self._ahead = now - dt.datetime.now(dt.UTC)  # of the server's clock
-        self._renewed = time.monotonic()
+        self._due = time.monotonic() + RENEW
 
     def spec(self) -> Json:
         """Give what the Lease says now."""
@@ -84,17 +87,19 @@ class Lease:
         }
 
     def beat(self) -> None:
-        """Renew the Lease if that is due; a server that does not answer now is asked again at the next beat."""
-        if time.monotonic() - self._renewed < RENEW:
+        """Renew the Lease if that is due; a server that does not answer is asked again a little later."""
+        if time.monotonic() < self._due:
             return
-        answer = self._client.ask(
-            "PATCH",
-            self._path,
-            body={"spec": {"renewTime": self._now()}},
-            headers={"Content-Type": "application/merge-patch+json"},
-        )
-        if answer.status == _OK:
-            self._renewed = time.monotonic()
+        self._due = time.monotonic() + AGAIN
+        with contextlib.suppress(ConformanceError):  # the admin's credential cannot be renewed just now
+            answer = self._client.ask(
+                "PATCH",
+                self._path,
+                body={"spec": {"renewTime": self._now()}},
+                headers={"Content-Type": "application/merge-patch+json"},
+            )
+            if answer.status == _OK:
+                self._due = time.monotonic() + RENEW
 
     def _now(self) -> str:
         return (dt.datetime.now(dt.UTC) + self._ahead).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
