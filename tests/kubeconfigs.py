@@ -12,6 +12,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import urlsplit
 
+import pytest
 import yaml
 
 from conformance.clusters import kubeconfig, pki
@@ -84,7 +85,8 @@ def token_of(cluster: Cluster, account: str = "default") -> str:
 
 def served(cluster: Cluster, folder: Path) -> ssl.SSLContext:
     """Give what a server on this machine needs to be one that the cluster's authority vouches for."""
-    assert cluster.signer is not None
+    if cluster.signer is None:
+        pytest.skip("the cluster's authority is not at hand")
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     pair = (folder / "served.crt", folder / "served.key")
     for file, data in zip(pair, pki.sign_server(cluster.signer, "between", ("127.0.0.1",)), strict=True):

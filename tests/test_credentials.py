@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import base64
+import importlib
 import json
 import pickle
 import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from kubeconfigs import DEFAULT, SECRET, SERVER, access_of, admin_of, b64, server_of, token_of, told, whoami, write
+from kubeconfigs import DEFAULT, SECRET, SERVER, V1, access_of, admin_of, b64, server_of, token_of, told, whoami, write
 
 from conformance.clusters import credentials, kubeconfig
 from conformance.errors import UsageError
@@ -89,6 +90,31 @@ def test_a_context_without_a_user_is_anonymous(cluster: Cluster, tmp_path: Path)
         with Client(access_of(file)) as client:
             answer = client.ask("GET", "/api/v1/namespaces")
         assert 'User \\"system:anonymous\\"' in answer.body.decode()
+
+
+@pytest.mark.server
+@pytest.mark.parametrize("shown", ["data", "files", "token", "tokenFile", "exec"])
+def test_the_official_client_is_the_same_person_by_the_same_kubeconfig(
+    cluster: Cluster, tmp_path: Path, shown: str
+) -> None:
+    official, config = importlib.import_module("kubernetes.client"), importlib.import_module("kubernetes.config")
+    token = token_of(cluster)
+    for name, content in (("crt", cluster.admin.certificate), ("key", cluster.admin.key), ("token", token.encode())):
+        (tmp_path / name).write_bytes(content or b"")
+    given = {"apiVersion": V1, "kind": "ExecCredential", "status": {"token": token}}
+    users: dict[str, dict[str, Any]] = {
+        "data": admin_of(cluster),
+        "files": {"client-certificate": "crt", "client-key": "key"},
+        "token": {"token": token},
+        "tokenFile": {"tokenFile": "token"},
+        "exec": {
+            "exec": {"apiVersion": V1, "command": "echo", "args": [json.dumps(given)], "interactiveMode": "Never"}
+        },
+    }
+    file = write(tmp_path, server_of(cluster), users[shown])
+    with config.new_client_from_config(str(file), context="it", persist_config=False) as client:
+        info = official.AuthenticationV1Api(client).create_self_subject_review({}).status.user_info
+    assert whoami(access_of(file)) == (info.username, info.groups)
 
 
 def _id_token(ends: float) -> str:

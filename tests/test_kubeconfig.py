@@ -135,6 +135,7 @@ def test_inside_a_pod_the_account_of_the_pod_is_used_when_it_is_named(
         kubeconfig.open(None, "in-cluster")
     (tmp_path / "ca.crt").write_bytes(cluster.admin.ca or b"")
     (tmp_path / "token").write_text(token_of(cluster))
+    assert kubeconfig.read().namespace("in-cluster") == "default"
     (tmp_path / "namespace").write_text("kube-system")
     with pytest.raises(UsageError, match=r"say which cluster is meant: .*; contexts: in-cluster"):
         kubeconfig.open(None, None)

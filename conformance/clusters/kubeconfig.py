@@ -111,7 +111,8 @@ class Kubeconfig:
     def namespace(self, context: str) -> str:
         """Give the namespace that the context is about."""
         if context not in self.contexts:
-            return (IN_CLUSTER_FOLDER / "namespace").read_text("utf-8").strip()
+            file = IN_CLUSTER_FOLDER / "namespace"
+            return file.read_text("utf-8").strip() if file.is_file() else "default"
         return self.contexts[context].text("namespace") or "default"
 
     def server(self, context: str, *, say: Say = announce) -> Access:
