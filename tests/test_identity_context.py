@@ -79,6 +79,13 @@ def test_without_a_kubeconfig_it_is_the_one_of_the_run(
 
 
 @pytest.mark.server
+def test_without_any_key_it_is_whoever_runs_the_audit(cluster: Cluster, tmp_path: Path) -> None:
+    (column,) = prepared(cluster, specs_of(tmp_path, "{name: me, kind: context}")).columns
+    assert (column.identity.user, list(column.identity.groups)) == whoami(cluster.admin)
+    assert column.access == cluster.admin
+
+
+@pytest.mark.server
 def test_another_way_to_the_same_cluster_is_taken_and_another_cluster_is_not(cluster: Cluster, tmp_path: Path) -> None:
     specs = specs_of(tmp_path, "{name: a, kind: context, kubeconfig: config, context: it}")
     with kubeconfigs.below("/one", cluster, tmp_path) as address:
@@ -100,7 +107,7 @@ def test_a_plugin_that_fails_is_one_error(cluster: Cluster, tmp_path: Path) -> N
 
 
 MISTAKES = {
-    "no context": ("{name: a, kind: context, kubeconfig: config}", "'context' is missing"),
+    "no context": ("{name: a, kind: context, kubeconfig: config}", "which of its contexts"),
     "bound": ("{name: a, kind: context, context: it, bind: [{clusterRole: view}]}", "only the server knows"),
     "another key": ("{name: a, kind: context, context: it, token: x}", "valid keys: .*kubeconfig, context"),
 }

@@ -17,7 +17,6 @@ import os
 import shutil
 import sys
 import tempfile
-import weakref
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -68,12 +67,11 @@ def who(spec: Spec, ground: Ground) -> Who | None:
 
 
 def access(spec: Spec, ground: Ground) -> Access:
-    """Start the proxy and go through it, showing nothing; it ends with the ground that it was started for."""
+    """Start the proxy and go through it, showing nothing; it ends with the run."""
     program = kubectl()
     if program is None:
         raise IdentityError(f"identity {spec.name}: there is no kubectl any more")
-    home = Programs(_folder(), PREFIX)
-    weakref.finalize(ground, home.close)
+    home = ground.stack.enter_context(Programs(_folder(), PREFIX))
     with _credential(spec, ground) as (files, context):
         home.start(
             "kubectl",
