@@ -45,7 +45,7 @@ def test_a_token_file_that_rotates_while_it_is_used(
 ) -> None:
     token = tmp_path / "token"
     token.write_text("no-token\n")
-    file = write(tmp_path, server_of(cluster), {"tokenFile": "token", "token": "a token beside it counts for nothing"})
+    file = write(tmp_path, server_of(cluster), {"tokenFile": "token", "token": "beside-a-file-it-counts-for-nothing"})
     with Client(access_of(file)) as client:
         assert client.access.expires is not None
         assert time.time() < client.access.expires <= time.time() + credentials.READ_AGAIN
@@ -130,6 +130,7 @@ def test_an_id_token_of_the_provider_oidc_is_shown_while_it_lasts(tmp_path: Path
 
 BAD_USERS: dict[str, tuple[dict[str, Any], str]] = {
     "a number for a token": ({"token": 12}, "token has to be text"),
+    "a token that splits a header": ({"token": f"{SECRET}\nImpersonate-User: admin"}, "token holds a character"),
     "no base64": ({"client-certificate-data": "%" + SECRET}, "client-certificate-data is no base64"),
     "no PEM": ({"client-certificate-data": b64(SECRET.encode())}, "client-certificate is not PEM"),
     "a key that is not there": ({"client-certificate": "absent"}, "absent cannot be read: No such file"),

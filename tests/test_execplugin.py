@@ -189,6 +189,7 @@ PLUGINS = {
     "it gives nothing": ("print(json.dumps(base | {'status': {}}))", "neither a token nor a certificate"),
     "it gives half a pair": ("print(json.dumps(base | {'status': {'clientKeyData': 'k'}}))", "with its key"),
     "it gives a number": ("print(json.dumps(base | {'status': {'token': 7}}))", "that is not text"),
+    "it gives two words": ("print(json.dumps(base | {'status': {'token': 'a\\nb'}}))", "that no token has"),
     "it gives a bad date": ("print(json.dumps(base | {'status': {'token': 't', 'expirationTimestamp': 'x'}}))", "none"),
     "it gives no zone": (
         "print(json.dumps(base | {'status': {'token': 't', 'expirationTimestamp': '2020-01-01T00:00:00'}}))",

@@ -277,6 +277,7 @@ BAD_SERVERS: dict[str, tuple[dict[str, Any], str]] = {
     "no switch": (SERVER | {"insecure-skip-tls-verify": "true"}, "has to be true or false"),
     "no authority": (SERVER | {"certificate-authority-data": b64(b"x")}, "is not PEM"),
     "an authority that is not there": (SERVER | {"certificate-authority": "absent"}, "absent cannot be read"),
+    "a name that is none": (SERVER | {"tls-server-name": "elsewhere.example/"}, "has to be the name of a host"),
     "no proxy": (SERVER | {"proxy-url": f"ftp://me:{SECRET}@h"}, "proxy-url is no proxy's address"),
 }
 

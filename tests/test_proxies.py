@@ -62,7 +62,7 @@ def test_an_address_comes_out_as_libcurl_takes_it(said: str, meant: str) -> None
     assert proxies.from_environment(NAMED, {"HTTPS_PROXY": said}) == (meant, "HTTPS_PROXY")
 
 
-@pytest.mark.parametrize("said", ["ftp://u:password@h", "http://", "http://h:password", "http://[h"])
+@pytest.mark.parametrize("said", ["ftp://u:password@h", "http://", "http://h:password", "http://[h", "http://\x1bh"])
 def test_what_is_no_proxy_is_refused_and_not_repeated(said: str) -> None:
     with pytest.raises(UsageError, match="HTTPS_PROXY is no proxy's address") as caught:
         proxies.from_environment(NAMED, {"HTTPS_PROXY": said})

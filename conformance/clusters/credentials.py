@@ -48,7 +48,7 @@ def add(server: Access, user: Entry, cluster: Entry, *, token: str | None = None
         server,
         certificate=_pem(user, "client-certificate"),
         key=_pem(user, "client-key"),
-        token=user.text("token").strip() or None,
+        token=_token(user, "token", user.text("token")) or None,
         headers=_as_somebody(user),
     )
     if (access.certificate is None) != (access.key is None):
@@ -80,6 +80,14 @@ def _refuse(user: Entry) -> None:
         if user.text(key):
             problem = f"user {user.name}: {key} is not supported, no API server since 1.19 takes it; use a token"
             raise FileError(user.file, None, problem)
+
+
+def _token(user: Entry, key: str, said: str) -> str:
+    """Give a token without the white space around it; one that would break the header that it goes into is refused."""
+    token = said.strip()
+    if not execplugin.is_token(token):
+        raise FileError(user.file, None, f"user {user.name}: {key} holds a character that no token has")
+    return token
 
 
 def _pem(user: Entry, key: str) -> bytes | None:
@@ -119,7 +127,7 @@ def _from_file(user: Entry, before: str | None) -> str:
     path = user.path("tokenFile")
     assert path is not None  # noqa: S101  # the caller looked
     try:
-        token = user.read(path, "tokenFile").decode("ascii", "replace").strip()
+        token = _token(user, f"tokenFile {path}", user.read(path, "tokenFile").decode("utf-8", "replace"))
     except FileError:
         if before is None:
             raise
@@ -140,7 +148,7 @@ def _from_provider(user: Entry) -> str:
     if not isinstance(token, str) or _jwt_expiry(token) <= time.time():
         problem = "its ID token is not there or has expired; ask once with kubectl, which renews it"
         raise FileError(user.file, None, f"user {user.name}: {problem}")
-    return token
+    return _token(user, "id-token", token)
 
 
 def _jwt_expiry(token: str) -> float:

@@ -65,6 +65,8 @@ class Plugin:
         token, certificate, key = (status.get(name) for name in ("token", "clientCertificateData", "clientKeyData"))
         if any(value is not None and not isinstance(value, str) for value in (token, certificate, key)):
             raise self._failed("gave a credential that is not text")
+        if not is_token(token or ""):
+            raise self._failed("gave a token with a character that no token has")
         if not token and not (certificate and key):
             raise self._failed("gave neither a token nor a certificate with its key")
         return Given(
@@ -161,6 +163,11 @@ def read(file: Path, user: str, value: Any, cluster: Json) -> Plugin:
         environment=tuple((entry["name"], entry["value"]) for entry in environment),
         cluster=cluster if table.get("provideClusterInfo") is True else None,
     )
+
+
+def is_token(text: str) -> bool:
+    """Say whether this can be sent as a bearer token: visible ASCII only; nothing at all can be, too."""
+    return all("!" <= letter <= "~" for letter in text)
 
 
 def _is_variable(entry: Any) -> bool:

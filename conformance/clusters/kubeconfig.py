@@ -12,6 +12,7 @@ import base64
 import binascii
 import json
 import os
+import re
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -31,6 +32,7 @@ CURRENT = "current"
 IN_CLUSTER = "in-cluster"
 WRITTEN = "kube-conformance"  # the context of a kubeconfig that we write
 IN_CLUSTER_FOLDER = Path("/var/run/secrets/kubernetes.io/serviceaccount")
+_HOST = re.compile(r"[A-Za-z0-9._-]*")
 _SECTIONS = {"clusters": "cluster", "users": "user", "contexts": "context"}
 
 
@@ -222,9 +224,11 @@ def _server(cluster: Entry, say: Say) -> Access:
         say(f"{server} is not verified (insecure-skip-tls-verify): whoever answers there sees the credentials")
     elif server.startswith("http:"):
         say(f"{server} is asked without TLS: whoever is on the way reads and changes everything")
-    named = cluster.text("proxy-url")
+    named, name = cluster.text("proxy-url"), cluster.text("tls-server-name")
+    if not _HOST.fullmatch(name):
+        raise FileError(cluster.file, None, f"{where}: tls-server-name has to be the name of a host")
     return _through(
-        Access(server, ca=authority, tls_server_name=cluster.text("tls-server-name") or None, insecure=insecure),
+        Access(server, ca=authority, tls_server_name=name or None, insecure=insecure),
         (proxies.checked(named, f"{cluster.file}: {where}: proxy-url"), "proxy-url") if named else None,
         say,
     )

@@ -24,7 +24,7 @@ def checked(proxy: str, source: str) -> str:
     """Give a proxy's address as libcurl understands it; one that is none is an error that names where it stands."""
     try:
         parts = urlsplit(proxy)
-        good = parts.scheme in SCHEMES and bool(parts.hostname) and parts.port != 0
+        good = parts.scheme in SCHEMES and bool(parts.hostname) and parts.port != 0 and proxy.isprintable()
     except ValueError:
         good = False
     if not good:
