@@ -144,6 +144,10 @@ def test_the_strip_and_the_document_say_it_without_scripts() -> None:
     assert "(groups unknown: own bindings only)" in text
 
 
-def test_an_empty_matrix_is_a_page() -> None:
+def test_an_empty_matrix_is_a_page_and_no_pass() -> None:
     matrix = small()
-    assert b"</html>" in render(Matrix(matrix.run, (), (), ()))
+    content = render(Matrix(matrix.run, (), (), ()))
+    assert b"</html>" in content
+    assert b"Partial" in content
+    assert b"no checks in this run" in content
+    assert b"counter good" not in content.split(b"disagree")[0]

@@ -116,6 +116,8 @@ def headline(matrix: Matrix) -> tuple[str, str]:
     total = f"{count(len(matrix.cells), 'cell')} of {count(len(matrix.identities), 'identity', 'identities')}"
     if failed(matrix):
         return "failed", f"{said} of {total}"
+    if not matrix.cells and not matrix.checks:
+        return "partial", "nothing was asked"
     if not matrix.run.complete:
         return "partial", f"the run is not complete: {said or 'it was interrupted'}, of {total}"
     return "passed", f"{total}" + (f", {said} for accepted reasons" if said else ", none failed")

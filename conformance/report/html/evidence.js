@@ -50,7 +50,7 @@ function commands(matrix, row, who, exchange) {
   const raw = { GET: 'get', POST: 'create', PUT: 'replace', DELETE: 'delete' }[method];
   if (raw) found.push(['kubectl, the request', ['kubectl', raw, '--raw', quote(address), ...(method === 'POST' || method === 'PUT' ? ['-f', 'body.json'] : []), ...as].join(' ')]);
   const type = method === 'PATCH' ? 'application/merge-patch+json' : 'application/json';
-  const body = ['POST', 'PUT', 'PATCH'].includes(method) ? ['-H', quote(`Content-Type: ${type}`), '--data', '@body.json'] : [];
+  const body = ['POST', 'PUT', 'PATCH'].includes(method) ? ['-H', quote(`Content-Type: ${type}`), '--data', typeof exchange?.body === 'string' ? quote(exchange.body) : '@body.json'] : [];
   const token = who.kind === 'anonymous' ? [] : ['-H', '"Authorization: Bearer $TOKEN"'];
   found.push(['curl', ['curl', '--cacert', 'ca.crt', '-X', method, ...token, ...body, quote(matrix.run.server.replace(/\/$/, '') + address)].join(' ')]);
   return found;

@@ -52,6 +52,7 @@ class Grid {
     this.view.setAttribute('aria-rowcount', String(rows + 1));
     this.view.setAttribute('aria-colcount', String(columns + 1));
     this.view.classList.toggle('upright', Boolean(model.upright));
+    this.view.classList.toggle('tight', Boolean(model.tight));
     this.view.style.setProperty('--row', `${rowHeight}px`);
     this.view.style.setProperty('--column', `${columnWidth}px`);
     this.view.style.setProperty('--head-width', `${headWidth}px`);

@@ -100,7 +100,7 @@ function drawMatrix() {
   const heat = turn(heatModel(matrix, found, inside));
   heatmap.show(laidOut(heatmap, heat, { least: heat.least, level: 84, upright: 120, headWidth: 230 }));
   model = gridModel(first, second);
-  const headWidth = Math.min(320, Math.max(180, Math.floor(innerWidth * 0.4)));
+  const headWidth = Math.min(320, Math.max(180, Math.floor(grid.size.width * 0.4)));
   grid.show(laidOut(grid, turn(model), { least: 30, level: state.mode === 'verbs' ? 104 : 76, upright: 44, headWidth }));
   showActive();
   const shown = state.mode === 'flat' ? found.rows.length : model.rows;

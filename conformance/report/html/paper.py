@@ -71,10 +71,12 @@ def counters(matrix: Matrix) -> str:
     """Return the four numbers that people ask for first; each is a link to its own query."""
     cells, checks = verdicts(matrix.cells), verdicts(matrix.checks)
     severities = ", ".join(f"{number:,} {severity}" for severity, number in by_severity(matrix.findings).items())
-    shown = (
-        ("checks", checks[Verdict.FAIL], "Conformance failures", f"of {count(len(matrix.checks), 'check')}", "fail"),
+    broken = checks[Verdict.FAIL] if matrix.checks else None  # absence must not look like a pass
+    checked = f"of {count(len(matrix.checks), 'check')}" if matrix.checks else "no checks in this run"
+    shown: tuple[tuple[str, int | None, str, str, str], ...] = (
+        ("checks", broken, "Conformance failures", checked, "fail"),
         ("disagree", cells[Verdict.FAIL], "Oracles disagree", f"{cells[Verdict.INFO]:,} more explained", "fail"),
-        ("findings", len(matrix.findings), "Findings", severities or "of no severity", "risk"),
+        ("findings", len(matrix.findings) or None, "Findings", severities or "none in this run", "risk"),
         (
             "not-evaluated",
             cells[Verdict.NOT_EVALUATED] + cells[Verdict.ERROR],
@@ -90,10 +92,15 @@ def counters(matrix: Matrix) -> str:
         "not-evaluated": "#q=is:not-evaluated,error",
     }
     return "".join(
-        f'<a class="counter {look if number else "none"}" href="{queries[key]}"><b>{number:,}</b> '
+        f'<a class="counter {_look(number, look)}" href="{queries[key]}">'
+        f"<b>{'none' if number is None else f'{number:,}'}</b> "
         f"<span>{title}</span> <small>{_text(detail)}</small></a>"
         for key, number, title, detail, look in shown
     )
+
+
+def _look(number: int | None, bad: str) -> str:
+    return "none" if number is None else bad if number else "good"
 
 
 def document(matrix: Matrix) -> str:

@@ -31,8 +31,10 @@ function turned(model) {
 // Columns as wide as the room allows; where their names would not fit (`level`), the names stand upright.
 function laidOut(grid, model, { least, level, upright: cap, headWidth }) {
   const width = columnWidth(grid, model.columns, headWidth, least, 120);
+  const words = Array.from({ length: Math.min(60, model.columns) }, (_, column) => model.columnHead(column).text.split(/(?<=-)/)).flat();
+  const longest = words.reduce((most, word) => Math.max(most, word.length), 0);
   const upright = width < level;
-  return { ...model, headWidth, columnWidth: upright ? Math.min(width, cap) : width, upright, headHeight: upright ? (model.turned ? 210 : 140) : 40, rowHeight: 28 };
+  return { ...model, headWidth, columnWidth: upright ? Math.min(width, cap) : width, upright, tight: !upright && longest * 7.3 > width - 4, headHeight: upright ? (model.turned ? 210 : 140) : 40, rowHeight: 28 };
 }
 
 // --- the models -------------------------------------------------------------------------------------------------------
