@@ -158,6 +158,13 @@ def test_names_of_the_empty_name_is_no_name() -> None:
     assert Rules(rbac).names(ALICE, Attributes("list", resource="pods")) == ()
 
 
+def test_names_do_not_limit_the_paths_of_the_same_rule() -> None:
+    both = {**rule("get", "pods", "x"), "nonResourceURLs": ["/metrics"]}
+    rbac = Rbac((role("r", both),), (bind("b", "ClusterRole", "r"),))
+    assert Rules(rbac).decide(ALICE, Attributes("get", path="/metrics")).answer == Answer.ALLOWED
+    assert Rules(rbac).decide(ALICE, Attributes("get", resource="pods")).answer == Answer.DENIED
+
+
 def test_grants_lists_each_rule_once_with_where_it_holds() -> None:
     grants = [(it.namespace, it.source.path[1], it.source.path[3]) for it in Rules(RBAC).grants(ALICE)]
     assert grants == [

@@ -13,14 +13,13 @@ from conformance.model import Answer, Decision, Witness
 from conformance.rbac.node import ROLE as NODE_ROLE
 from conformance.rbac.node import node_allows, node_name
 from conformance.rbac.predicates import ALL, Rule, api_group_matches, non_resource_url_matches, verb_matches
-from conformance.rbac.resolver import MissingRole, Resolver, Source, Who, unread
+from conformance.rbac.resolver import MASTERS, MissingRole, Resolver, Source, Who, unread
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from conformance.model import Attributes, Identity, Rbac
 
-MASTERS = "system:masters"
 NO_RULE = "no rule allows it"
 # Requests for these carry no name that the authorizer sees, whatever the object is called.
 NAMELESS_VERBS = frozenset({"deletecollection"})
@@ -157,7 +156,8 @@ class _Holdings:
             return NODE
         name = attributes.name
         for held in self._hits_of(attributes):
-            if not held.names or name in held.names:
+            # Names limit objects only: a rule that has paths as well gives every one of them.
+            if not held.names or name in held.names or attributes.path:
                 return held.decision
         return NODE_UNKNOWN if by_node is None else self._denial(attributes.namespace)
 

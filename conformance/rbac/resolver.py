@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from conformance.model import Json, Rbac
 
+MASTERS = "system:masters"  # allowed everything before any rule is looked at
 SERVICE_ACCOUNT_PREFIX = "system:serviceaccount:"
 # The words of Rbac.incomplete, whatever way they are spelled there.
 KINDS = ("clusterrolebindings", "clusterroles", "rolebindings", "roles")
@@ -97,6 +98,15 @@ class Binding:
         return next((subject for subject in self.subjects if subject.applies_to(who)), None)
 
     @property
+    def principals(self) -> Iterator[Principal]:
+        """The users and groups that the subjects mean, for looking bindings up by them."""
+        for subject in self.subjects:
+            if subject.kind in {"User", "Group"}:
+                yield subject.kind, subject.name
+            elif subject.kind == "ServiceAccount" and subject.namespace:
+                yield "User", f"{SERVICE_ACCOUNT_PREFIX}{subject.namespace}:{subject.name}"
+
+    @property
     def role(self) -> str:
         """The role's full name: `ClusterRole view`, or `Role t1/reader` in the binding's namespace."""
         place = f"{self.namespace}/" if self.role_kind == "Role" else ""
@@ -131,6 +141,7 @@ class MissingRole:
         return f"{self.binding} gives {self.subject} the {self.binding.role}, which does not exist"
 
 
+Principal = tuple[str, str]  # ("User" or "Group", name)
 Visit = tuple[Source, Rule] | MissingRole
 
 
@@ -149,6 +160,12 @@ class Resolver:
         for document in rbac.roles:
             metadata = document["metadata"]
             self._roles["Role", metadata.get("namespace", ""), metadata["name"]] = _rules(document)
+
+    def bindings(self) -> Iterator[Binding]:
+        """Give every binding: cluster-wide first, then those of each namespace."""
+        yield from self.cluster_role_bindings
+        for bindings in self.role_bindings.values():
+            yield from bindings
 
     def role_reference_rules(self, binding: Binding) -> tuple[Rule, ...] | None:
         """Give the rules of a binding's role, None where it is missing; upstream: GetRoleReferenceRules.
