@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 _SUITES = Path(__file__).resolve().parent / "suites"
 _LISTS = frozenset({"--collect-only", "--co"})  # to list what would run needs no cluster
+_UNUSED = ("logging", "faulthandler", "unraisableexception", "threadexception", "doctest", "unittest")
 _USAGE = 4
 _OURS = frozenset({0, 1, 2})  # pytest's codes that mean what ours mean; the run itself says which
 
@@ -52,6 +53,9 @@ def _arguments(options: Options, arguments: Sequence[str]) -> list[str]:
         "--disable-plugin-autoload",
         "-p",
         "conformance.plugin",
+        # What these do for every item nobody needs here, and it costs as much as three requests.
+        "--capture=no",
+        *(part for name in _UNUSED for part in ("-p", f"no:{name}")),
         *(("-p", "xdist") if distributed else ()),
         "-o",
         f"cache_dir={(options.reports / '.pytest_cache').resolve()}",

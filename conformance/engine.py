@@ -74,6 +74,7 @@ class _Work:
     names: tuple[tuple[str, str], ...] = ()
     tries: int = 0
     renewed: bool = False
+    shown: Access | None = None  # the credential that went with it: another may have been had since
     exchange: Exchange | None = None
 
 
@@ -199,8 +200,11 @@ class Engine:
             self._send(self._ready.popleft())
 
     def _send(self, work: _Work) -> None:
-        handles = self._idle.setdefault(work.access, [])
         access = self._accesses[work.access]
+        if access.renew is not None and access.expires is not None and time.time() >= access.expires:
+            access = self._renewed(work.access, access)
+        work.shown = access
+        handles = self._idle.setdefault(work.access, [])
         if handles:
             handle = handles.pop()
         else:
@@ -235,7 +239,10 @@ class Engine:
         if self._again(work, response):
             handle.close()
             return
-        self._idle[work.access].append(handle)
+        if self._accesses[work.access] is work.shown:
+            self._idle[work.access].append(handle)
+        else:
+            handle.close()  # it holds a certificate that is no longer shown
         self.counters.sent += 1
         self.counters.failed += response.error is not None
         begun = self._begun[work.row]
@@ -247,7 +254,8 @@ class Engine:
         access = self._accesses[work.access]
         if response.status == _UNAUTHORIZED and access.renew is not None and not work.renewed:
             work.renewed = True
-            self._renew(work.access, access)
+            if access is work.shown:  # else another request that was refused has renewed it already
+                self._renewed(work.access, access)
             self._later_by(work, 0.0)
             return True
         transient = response.error is not None or response.status in _RETRIED
@@ -259,12 +267,13 @@ class Engine:
         self.counters.retried += 1
         return True
 
-    def _renew(self, name: str, access: Access) -> None:
+    def _renewed(self, name: str, access: Access) -> Access:
         assert access.renew is not None  # noqa: S101  # the caller looked
-        self._accesses[name] = access.renew()
+        fresh = self._accesses[name] = access.renew()
         for handle in self._idle.pop(name, ()):
             handle.close()  # it holds the old certificate
         self._idle[name] = []
+        return fresh
 
     def _later_by(self, work: _Work, seconds: float) -> None:
         heapq.heappush(self._later, (time.monotonic() + seconds, next(self._ticket), work))
@@ -366,11 +375,19 @@ def read_review(response: Response, placeholders: Placeholders) -> Review:
         return Review(
             allowed=status.get("allowed") is True,
             denied=status.get("denied") is True,
-            reason=mask(_cut(status.get("reason", ""))),
+            reason=_steady(mask(_cut(status.get("reason", "")))),
             evaluation_error=mask(_cut(status.get("evaluationError", ""))),
         )
     except (orjson.JSONDecodeError, KeyError, TypeError, AttributeError):
         return Review(allowed=False, error=f"{response.status}, but not the answer of a review")
+
+
+_BY_RBAC = "RBAC: allowed by "
+
+
+def _steady(reason: str) -> str:
+    """Leave out which binding RBAC named: where several allow it names any of them, another one each time."""
+    return f"{_BY_RBAC}a binding" if reason.startswith(_BY_RBAC) else reason
 
 
 def read_outcome(response: Response, placeholders: Placeholders) -> Outcome:

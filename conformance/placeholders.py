@@ -52,7 +52,10 @@ class Placeholders:
 
     def mask_message(self, text: str) -> str:
         """Take the run's names out of a server's message, and number the uids and moments in it."""
-        return _numbered(_MOMENT, "time", _numbered(_UID, "uid", self.mask(text)))
+        text = self.mask(text)
+        if text.count("-") < 2:  # noqa: PLR2004  # neither a uid nor a moment: what most messages are like
+            return text
+        return _numbered(_MOMENT, "time", _numbered(_UID, "uid", text))
 
 
 def _numbered(pattern: re.Pattern[str], word: str, text: str) -> str:

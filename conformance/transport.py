@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import os
 import time
+from collections.abc import Mapping
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Self
 from urllib.parse import quote, urlencode, urlsplit
@@ -21,7 +22,7 @@ from conformance.errors import ClusterError, UsageError
 from conformance.model import Access, Request, Response
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Iterator
 
 USER_AGENT = f"kube-conformance/{__version__}"
 CONNECT_SECONDS = 10
@@ -175,27 +176,49 @@ class Exchange:
         status = handle.getinfo(pycurl.RESPONSE_CODE)
         if self._ends_at_headers or (self._keep and status and self._lines and not self._lines[-1].strip()):
             error = None
-        headers: dict[str, str] = {}
-        warnings: list[str] = []
-        for line in self._lines:
-            name, colon, value = line.partition(b":")
-            if not colon:
-                if line.startswith(b"HTTP/"):  # an earlier answer came first: a proxy's, or 100 Continue
-                    headers.clear()
-                continue
-            key = name.strip().lower().decode("latin-1")
-            if key == "warning":
-                warnings.append(value.strip().decode("utf-8", "replace"))
-            else:
-                headers[key] = value.strip().decode("latin-1")
+        headers = Headers(self._lines)
         return Response(
             status=0 if error else status,
             headers=headers,
             body=self._chunks[0] if len(self._chunks) == 1 else b"".join(self._chunks),
             seconds=time.monotonic() - self.started,
             error=error,
-            warnings=tuple(warnings),
+            warnings=headers.every("warning"),
         )
+
+
+class Headers(Mapping[str, str]):
+    """The headers of an answer, lower case; read when they are looked at, since most never are."""
+
+    __slots__ = ("_lines",)
+
+    def __init__(self, lines: list[bytes]) -> None:
+        # Where an earlier answer came first, a proxy's or 100 Continue, the last one counts.
+        starts = [number for number, line in enumerate(lines) if line.startswith(b"HTTP/")]
+        self._lines = lines if len(starts) < 2 else lines[starts[-1] :]  # noqa: PLR2004  # more than one answer
+
+    def every(self, name: str) -> tuple[str, ...]:
+        """Give each value of a header that may come several times."""
+        length = len(name)
+        wanted = name.encode()
+        return tuple(
+            line[length + 1 :].strip().decode("utf-8", "replace")
+            for line in self._lines
+            if line[length : length + 1] == b":" and line[:length].lower() == wanted
+        )
+
+    def __getitem__(self, name: str) -> str:
+        found = self.every(name)
+        if not found:
+            raise KeyError(name)
+        return found[-1]
+
+    def __iter__(self) -> Iterator[str]:
+        names = (line.partition(b":")[0].strip().lower().decode("latin-1") for line in self._lines if b":" in line)
+        return iter(dict.fromkeys(names))
+
+    def __len__(self) -> int:
+        return sum(1 for _ in self)
 
 
 @lru_cache(maxsize=1024)
