@@ -220,18 +220,18 @@ class Engine:
         while True:
             left, fine, failed = self._multi.info_read()
             for handle in fine:
-                self._arrived(handle, None)
+                self._arrived(handle, None, 0)
             for handle, code, text in failed:
-                self._arrived(handle, text or f"libcurl error {code}")
+                self._arrived(handle, text or f"libcurl error {code}", code)
             done += len(fine) + len(failed)
             if not left:
                 return done
 
-    def _arrived(self, handle: pycurl.Curl, error: str | None) -> None:
+    def _arrived(self, handle: pycurl.Curl, error: str | None, code: int) -> None:
         work = self._flying.pop(handle)
         exchange = work.exchange
         assert exchange is not None  # noqa: S101  # set when it was sent
-        response = exchange.response(handle, error)
+        response = exchange.response(handle, error, code)
         work.exchange = None
         self._multi.remove_handle(handle)
         if self._limits.gentle:

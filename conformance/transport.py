@@ -138,8 +138,8 @@ def _host_port(server: str) -> tuple[str, int]:
 class Exchange:
     """One request on its way: fills in as libcurl reads, and becomes a Response when it is done.
 
-    With `keep` an answer ends after so many bytes, and one that breaks off after its headers is an answer still: who
-    asks for a decision has it with the status. What libcurl calls for each header and chunk is `list.append`, since a
+    With `keep` an answer ends after so many bytes, or when its time is over, and is an answer all the same: who asks
+    for a decision has it with the status. One that breaks off is none. What libcurl calls for each header and chunk is `list.append`, since a
     Python function there would cost as much as the rest of the request.
     """
 
@@ -171,10 +171,10 @@ class Exchange:
         # The empty line ends the headers: whoever wanted no more of a success gets no more.
         return -1 if self._ends_at_headers and line in {b"\r\n", b"\n"} else None
 
-    def response(self, handle: pycurl.Curl, error: str | None) -> Response:
-        """Make the answer out of what was read; an aborted transfer whose headers came is no error."""
+    def response(self, handle: pycurl.Curl, error: str | None, code: int = 0) -> Response:
+        """Make the answer out of what was read; one that we ended after its headers is no error."""
         status = handle.getinfo(pycurl.RESPONSE_CODE)
-        if self._ends_at_headers or (self._keep and status and self._lines and not self._lines[-1].strip()):
+        if self._ends_at_headers or (self._keep and self._is_enough(code)):
             error = None
         headers = Headers(self._lines)
         return Response(
@@ -185,6 +185,12 @@ class Exchange:
             error=error,
             warnings=headers.every("warning"),
         )
+
+    def _is_enough(self, code: int) -> bool:
+        """Say whether we ended it: it is too long, or takes too long after its headers."""
+        if code == pycurl.E_OPERATION_TIMEDOUT:
+            return bool(self._lines) and not self._lines[-1].strip()
+        return code == pycurl.E_FILESIZE_EXCEEDED
 
 
 class Headers(Mapping[str, str]):
@@ -273,7 +279,7 @@ class Client:
         try:
             self._handle.perform()
         except pycurl.error as failure:
-            return exchange.response(self._handle, _sentence(failure))
+            return exchange.response(self._handle, _sentence(failure), failure.args[0])
         return exchange.response(self._handle, None)
 
     def ask(

@@ -199,7 +199,7 @@ def test_a_body_that_is_no_review_is_no_denial(body: bytes) -> None:
 def test_a_review_that_breaks_off_is_asked_again() -> None:
     torn = Deed(YES[:-10], reset=True)
     outcome, asker, _ = one(first(torn, Deed(YES)), oracles=("review",))
-    assert outcome == Review(allowed=True, reason="RBAC: allowed by X")
+    assert outcome == Review(allowed=True, reason="RBAC: allowed by a binding")
     assert counted(asker) == (1, 1, 0)
 
 
