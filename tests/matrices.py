@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import random
 from dataclasses import replace
+from typing import TYPE_CHECKING, Any
 
 from conformance.model import (
     Answer,
@@ -17,6 +19,9 @@ from conformance.model import (
     Verdict,
     Witness,
 )
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 ALLOWED, DENIED, UNKNOWN = Answer.ALLOWED, Answer.DENIED, Answer.UNKNOWN
 
@@ -355,9 +360,50 @@ def realistic() -> Matrix:
     )
 
 
-def tiled(cells: int) -> Matrix:
-    """At least `cells` cells: the realistic matrix again and again, with names and messages of each tile's own."""
-    base = realistic()
+def load(file: Path) -> Matrix:
+    """Read a run's matrix.json back; it tells no uid, extra or unknown groups."""
+    document = json.loads(file.read_bytes())
+    run, cluster = document["run"], document["cluster"]
+
+    def witness(given: dict[str, Any]) -> Witness:
+        return Witness(given["kind"], given["text"], tuple(given["path"]))
+
+    def rows(kind: Any, given: list[dict[str, Any]], **of: Any) -> tuple[Any, ...]:
+        """Values of a kind: lists become tuples, and what `of` names is converted where it is not null."""
+
+        def value(key: str, plain: Any) -> Any:
+            if isinstance(plain, list):
+                return tuple(plain)
+            return of[key](plain) if key in of and plain is not None else plain
+
+        keys = [key for key in (given[0] if given else {}) if kind is not Endpoint or key != "id"]
+        return tuple(kind(**{key: value(key, one[key]) for key in keys}) for one in given)
+
+    answers = dict.fromkeys(("request", "review", "rules", "effective"), Answer)
+    return Matrix(
+        run=replace(
+            RUN,
+            **{key: run[key] for key in ("id", "seconds", "mode", "complete", "selection", "planned", "asked")},
+            **run["requests"],
+            started_at=run["startedAt"],
+            oracles=tuple(run["oracles"]),
+            namespaces={scope: tuple(names) for scope, names in run["namespaces"].items()},
+            tool_version=run["tool"]["version"],
+            provider=cluster["provider"],
+            server_version=cluster["version"],
+            server=cluster["server"],
+        ),
+        identities=rows(Identity, document["identities"]),
+        endpoints=rows(Endpoint, document["endpoints"]),
+        cells=rows(Cell, document["cells"], witness=witness, verdict=Verdict, **answers),
+        checks=rows(CheckResult, document["checks"], verdict=Verdict),
+        findings=rows(Finding, document["findings"], witness=witness),
+    )
+
+
+def tiled(cells: int, base: Matrix | None = None) -> Matrix:
+    """At least `cells` cells: a matrix again and again, with names and messages of each tile's own."""
+    base = base or realistic()
     chance = random.Random(11)  # noqa: S311  # the same matrix each time
     endpoints: list[Endpoint] = []
     tiles: list[Cell] = []
@@ -365,7 +411,12 @@ def tiled(cells: int) -> Matrix:
     while len(tiles) < cells:
         number += 1
         group = f"tile{number}-{chance.randbytes(3).hex()}.example.com"
-        rows = {row.id: replace(row, group=f"{row.group}.{group}".lstrip(".")) for row in base.endpoints}
+        rows = {
+            row.id: replace(row, path=f"/{group}{row.path}")
+            if row.path
+            else replace(row, group=f"{row.group}.{group}".lstrip("."))
+            for row in base.endpoints
+        }
         endpoints += rows.values()
         for one in base.cells:
             uid = chance.randbytes(8).hex()

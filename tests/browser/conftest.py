@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from matrices import hostile, realistic, tiled
+from matrices import hostile, load, realistic, tiled
 
 from conformance.report.html import render
 
@@ -21,10 +21,14 @@ if TYPE_CHECKING:
     from conformance.model import Matrix
 
 QUIET = ("--no-sandbox", "--disable-background-networking", "--disable-component-update", "--disable-sync")
+# A matrix.json of a real server, where one is given: it is opened, and tiled to a quarter of a million cells.
+REAL = os.environ.get("REAL_MATRIX")
 MATRICES: dict[str, Callable[[], Matrix]] = {
     "realistic": realistic,
     "hostile": hostile,
     "tiled": lambda: tiled(250_000),
+    "real": lambda: load(Path(REAL or "")),
+    "real-tiled": lambda: tiled(250_000, load(Path(REAL or ""))),
 }
 
 
