@@ -170,7 +170,10 @@ def _headers(content_type: str) -> tuple[tuple[str, str], ...]:
 
 def _typed(resource: Resource) -> bytes:
     version = f"{resource.kind_group}/{resource.kind_version}" if resource.kind_group else resource.kind_version
-    return orjson.dumps({"apiVersion": version, "kind": resource.kind})
+    body: dict[str, object] = {"apiVersion": version, "kind": resource.kind}
+    if resource.kind == "Binding" and not resource.kind_group:
+        body["target"] = {"kind": "Node", "name": ABSENT}  # without one the server answers 500
+    return orjson.dumps(body)
 
 
 def _new(resource: Resource) -> bytes:

@@ -82,6 +82,14 @@ def test_some_causes_make_a_refusal_an_answer(status: int, cause: str) -> None:
     assert request.read(Outcome(status, causes=("Other",)), POD, "alice", None).decision.answer is UNKNOWN
 
 
+def test_a_service_without_endpoints_was_looked_for() -> None:
+    absent = Outcome(503, "ServiceUnavailable", 'no endpoints available for service "{absent}"')
+    proxy = Attributes("get", "", "v1", "services", "proxy", "ns", "x")
+    assert request.read(absent, proxy, "alice", None).decision.answer is ALLOWED
+    assert request.read(absent, POD, "alice", None).decision.answer is UNKNOWN
+    assert request.read(Outcome(503, "ServiceUnavailable"), proxy, "alice", None).decision.answer is UNKNOWN
+
+
 def test_401_is_denied() -> None:
     assert request.read(Outcome(401, "Unauthorized", "Unauthorized"), POD, "alice", None).decision.answer is DENIED
 
@@ -439,6 +447,9 @@ def test_refusals_of_handlers_are_answers(place: Place) -> None:
     eviction = {"apiVersion": "policy/v1", "kind": "Eviction", "metadata": {"name": "x"}}
     kept = place.ask("root", "POST", f"{place.path}/pods/x/eviction", MASTERS, body=eviction)
     assert (kept.status, kept.causes) == (429, ("DisruptionBudget",))
+    proxied = place.ask("root", "GET", f"{place.path}/services/x/proxy", MASTERS)
+    read = request.read(proxied, replace(POD, resource="services", subresource="proxy"), "root", None)
+    assert (proxied.status, read.decision.answer) == (503, ALLOWED)
     for outcome in (late, kept):
         assert request.read(outcome, POD, "root", None).decision.answer is ALLOWED
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import orjson
@@ -97,6 +98,14 @@ def test_a_binding_is_to_a_whole_but_absent_role(plural: str, scope: str, role: 
 def test_what_is_created_is_of_its_kind_and_would_be_of_an_absent_name() -> None:
     body = orjson.loads(asked("things", "create", group="g.io").body or b"")
     assert body == {"apiVersion": "g.io/v1", "kind": "Thing", "metadata": {"name": ABSENT}}
+
+
+@pytest.mark.parametrize("plural", ["bindings", "pods/binding"])
+def test_a_pod_is_bound_to_an_absent_node_only(plural: str) -> None:
+    of = replace(resource(plural), kind="Binding")
+    body = orjson.loads(probe.request_of(endpoint(plural, "create"), of).body or b"")
+    assert body["target"] == {"kind": "Node", "name": ABSENT}
+    assert body.get("metadata", {"name": ABSENT}) == {"name": ABSENT}
 
 
 def test_the_kind_of_a_subresource_may_be_of_another_group() -> None:

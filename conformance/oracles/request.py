@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 _UNAUTHORIZED, _FORBIDDEN, _TOO_MANY, _SERVER_ERRORS, _BAD_REQUEST = 401, 403, 429, 500, 400
 # Causes that make a 504 or a 429 an answer of the handler, given after authorization.
 _HANDLER_CAUSES = frozenset({"ResourceVersionTooLarge", "DisruptionBudget"})
+# What services/proxy answers for an absent service, with 503.
+_NO_ENDPOINTS = "no endpoints available for service "
 _SHOWN = 300
 
 # The words of k8s.io/apiserver/pkg/endpoints/handlers/responsewriters/errors.go
@@ -64,7 +66,9 @@ def read(outcome: Outcome, attributes: Attributes, user: str, reviewed: Answer |
     if outcome.status == _BAD_REQUEST and "impersonat" in outcome.message.lower():
         return _reading(Answer.UNKNOWN, text, "the server refused the impersonation headers")
     if outcome.status == _TOO_MANY or outcome.status >= _SERVER_ERRORS:
-        if _HANDLER_CAUSES.intersection(outcome.causes):
+        if _HANDLER_CAUSES.intersection(outcome.causes) or (
+            attributes.subresource == "proxy" and outcome.message.startswith(_NO_ENDPOINTS)
+        ):
             return _reading(Answer.ALLOWED, text)
         return _reading(Answer.UNKNOWN, text, f"the server answered {outcome.status}")
     return _reading(Answer.ALLOWED, text)
