@@ -46,6 +46,12 @@ class Grant:
     namespace: str
 
 
+def witness(source: Source) -> Witness:
+    """Say where an allowing rule comes from."""
+    path = subject, binding, role, number = source.path
+    return Witness("rbac", f"{binding} gives {subject} the {role}, whose {number} allows it", path)
+
+
 class Rules:
     """The oracle, compiled once for the RBAC objects of a snapshot; remembers what it worked out for each identity."""
 
@@ -113,9 +119,7 @@ class _Held:
     def decision(self) -> Decision:
         """Allowed, by this rule."""
         if self._decision is None:
-            path = subject, binding, role, number = self.source.path
-            text = f"{binding} gives {subject} the {role}, whose {number} allows it"
-            self._decision = Decision(Answer.ALLOWED, Witness("rbac", text, path))
+            self._decision = Decision(Answer.ALLOWED, witness(self.source))
         return self._decision
 
 

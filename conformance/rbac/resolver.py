@@ -177,6 +177,10 @@ class Resolver:
         namespace = binding.namespace if binding.role_kind == "Role" else ""
         return self._roles.get((binding.role_kind, namespace, binding.role_name))
 
+    def rule(self, source: Source) -> Rule:
+        """Give the rule that a source names."""
+        return (self.role_reference_rules(source.binding) or ())[source.number]
+
     def visit_rules_for(self, who: Who, namespace: str) -> Iterator[Visit]:
         """Visit each rule that applies to somebody in a namespace ("" for none); upstream: VisitRulesFor."""
         yield from self._visit(who, self.cluster_role_bindings)
@@ -231,6 +235,15 @@ def aggregated(rbac: Rbac) -> Rbac:
             growing |= len(rules) > len(roles[name]["rules"])
             roles[name] = {**roles[name], "rules": rules}
     return replace(rbac, cluster_roles=tuple(roles[role["metadata"]["name"]] for role in rbac.cluster_roles))
+
+
+def filled(rbac: Rbac) -> Rbac:
+    """Give the objects with those aggregated ClusterRoles filled that are empty, as manifests have them.
+
+    What holds rules came from a cluster, whose other roles may not all be among these objects.
+    """
+    roles = zip(rbac.cluster_roles, aggregated(rbac).cluster_roles, strict=True)
+    return replace(rbac, cluster_roles=tuple(role if role.get("rules") else full for role, full in roles))
 
 
 def _feeders(collector: Json, roles: Sequence[Json]) -> list[str]:

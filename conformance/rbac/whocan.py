@@ -7,7 +7,7 @@ binding: whoever shows the answer adds it.
 from __future__ import annotations
 
 from collections import defaultdict
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import reduce
 from operator import or_
 from typing import TYPE_CHECKING
@@ -25,10 +25,13 @@ if TYPE_CHECKING:
     from conformance.rbac.resolver import Principal, Resolver
 
 
-def sources(resolver: Resolver, attributes: Attributes, *, any_namespace: bool = False) -> Iterator[Source]:
+def sources(
+    resolver: Resolver, attributes: Attributes, *, any_namespace: bool = False, any_name: bool = False
+) -> Iterator[Source]:
     """Give each subject of each binding that allows a request, with the first rule of its role that does.
 
-    Bindings of all namespaces count with `any_namespace`, else those of the request's namespace.
+    Bindings of all namespaces count with `any_namespace`, else those of the request's namespace; with `any_name` also
+    rules that allow it for some names only.
     """
     verdicts: dict[tuple[str, str, str], int | None] = {}
     for binding in resolver.bindings():
@@ -37,7 +40,8 @@ def sources(resolver: Resolver, attributes: Attributes, *, any_namespace: bool =
         key = binding.role_kind, binding.namespace if binding.role_kind == "Role" else "", binding.role_name
         if key not in verdicts:
             rules = resolver.role_reference_rules(binding) or ()
-            verdicts[key] = next((n for n, rule in enumerate(rules) if rule_allows(attributes, rule)), None)
+            asked = (replace(rule, resource_names=()) for rule in rules) if any_name else rules
+            verdicts[key] = next((n for n, rule in enumerate(asked) if rule_allows(attributes, rule)), None)
         number = verdicts[key]
         if number is not None:
             for subject in binding.subjects:
