@@ -29,6 +29,7 @@ class Grid {
     host.replaceChildren(this.view);
     this.at = { row: 0, column: 0 };
     this.drawn = new Map();
+    this.version = 0;
     // Sizes and scroll positions are remembered: asking the document for them while drawing would lay it out each time.
     this.size = { width: this.view.clientWidth, height: 0 };
     this.limit = parseFloat(getComputedStyle(this.view).maxHeight);
@@ -42,6 +43,13 @@ class Grid {
       this.size.width = width;
       resized();
     }).observe(this.view);
+    // Which part of the grid the window shows: those rows are drawn at once, the others when they have been painted.
+    this.seen = { from: 0, to: Infinity };
+    new IntersectionObserver((entries) => {
+      const { intersectionRect: shown, boundingClientRect: whole } = entries.at(-1);
+      this.seen = { from: shown.top - whole.top, to: shown.bottom - whole.top };
+      this.later();
+    }, { threshold: Array.from({ length: 21 }, (_, step) => step / 20) }).observe(this.view);
     addEventListener('resize', () => { this.limit = parseFloat(getComputedStyle(this.view).maxHeight); if (this.model) this.fit(); this.later(); });
   }
 
@@ -62,8 +70,9 @@ class Grid {
     this.fit();
     this.scrollTo(0, 0);
     this.at = { row: 0, column: 0 }; // other rows: what was the active cell is somewhere else, or gone
-    this.stale = true;
-    this.draw();
+    this.version += 1;
+    this.draw(true);
+    this.later();
   }
 
   // As high as its rows, up to what the style allows.
@@ -81,7 +90,7 @@ class Grid {
     requestAnimationFrame(() => { this.waiting = false; this.draw(); });
   }
 
-  draw() {
+  draw(seenOnly = false) {
     if (!this.model) return;
     const { rows, columns, columnWidth, rowHeight, headWidth, headHeight } = this.model;
     const pinned = this.model.pinned || 0;
@@ -97,7 +106,8 @@ class Grid {
       this.drawn.clear();
     }
     const shown = [...this.range(0, pinned), ...this.range(firstColumn, lastColumn)];
-    if (this.stale || !this.drawn.size) {
+    if (this.headed !== this.version || !this.drawn.size) {
+      this.headed = this.version;
       this.head.replaceChildren(this.corner(), ...shown.map((column) => this.columnHead(column)));
       if (!this.head.isConnected) this.space.prepend(this.head);
     }
@@ -105,14 +115,16 @@ class Grid {
     for (const [row, { made }] of this.drawn) {
       if (row < firstRow || row >= lastRow) { made.remove(); this.drawn.delete(row); }
     }
-    for (let row = firstRow; row < lastRow; row += 1) {
+    const from = seenOnly ? Math.max(firstRow, Math.floor((top + this.seen.from - headHeight) / rowHeight) - 2) : firstRow;
+    const to = seenOnly ? Math.min(lastRow, Math.ceil((top + this.seen.to) / rowHeight) + 2) : lastRow;
+    for (let row = from; row < to; row += 1) {
       const kept = this.drawn.get(row);
-      if (kept && !this.stale) continue;
+      if (kept?.version === this.version) continue;
       const line = kept || this.row(row, shown);
+      line.version = this.version;
       this.write(row, line);
       if (!kept) { this.drawn.set(row, line); fresh.append(line.made); }
     }
-    this.stale = false;
     this.space.append(fresh);
     this.mark();
   }
