@@ -139,8 +139,8 @@ class Exchange:
     """One request on its way: fills in as libcurl reads, and becomes a Response when it is done.
 
     With `keep` an answer ends after so many bytes, or when its time is over, and is an answer all the same: who asks
-    for a decision has it with the status. One that breaks off is none. What libcurl calls for each header and chunk is `list.append`, since a
-    Python function there would cost as much as the rest of the request.
+    for a decision has it with the status. One that breaks off is none. What libcurl calls for each header and chunk is
+    `list.append`, since a Python function there would cost as much as the rest of the request.
     """
 
     __slots__ = ("_chunks", "_ends_at_headers", "_keep", "_lines", "request", "started")
@@ -190,7 +190,7 @@ class Exchange:
         """Say whether we ended it: it is too long, or takes too long after its headers."""
         if code == pycurl.E_OPERATION_TIMEDOUT:
             return bool(self._lines) and not self._lines[-1].strip()
-        return code == pycurl.E_FILESIZE_EXCEEDED
+        return bool(code == pycurl.E_FILESIZE_EXCEEDED)
 
 
 class Headers(Mapping[str, str]):
