@@ -330,7 +330,7 @@ class Controller(Asker):
         try:
             changed = None if after is None else _with_rbac(made, after)
             file = partial / store.FILE
-            store.write(file, made.head, made.work.snapshot, rows, self._segment, tail, changed)
+            store.write(file, made.head, made.work.snapshot, rows, self._segment, tail=tail, after=changed)
             saved = store.SavedRun(file)
             self.matrix = matrix.judged(saved, self.judged)
             report.write_all(self.matrix, partial, matrix.StoredEvidence(saved))

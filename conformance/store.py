@@ -177,8 +177,9 @@ def write(
     snapshot: Snapshot,
     rows: Sequence[Row],
     segment: Segment,
+    *,
     tail: Tail,
-    after: Snapshot | None,
+    after: Snapshot | None = None,
 ) -> None:
     """Write a whole run. `after` is the snapshot whose RBAC was read once more, where it changed meanwhile."""
     with path.open("wb") as raw, gzip.GzipFile("", "wb", compresslevel=3, fileobj=raw, mtime=0) as file:

@@ -95,7 +95,7 @@ def written(
     segment = Segment()
     for row, answers in lines:
         segment.add(row.id, store.row_line(row, answers))
-    store.write(file, HEAD, FROZEN, [*(row for row, _ in lines), *left], segment, tail, after)
+    store.write(file, HEAD, FROZEN, [*(row for row, _ in lines), *left], segment, tail=tail, after=after)
     segment.close()
     return SavedRun(file)
 
@@ -142,7 +142,7 @@ def test_rows_stand_in_the_plans_order_and_their_second_asking_beside_the_first(
     segment.add(two.id, store.row_line(two, {}))
     segment.add(one.id, store.row_line(one, {}))
     segment.add(two.id, store.row_line(two, {}, again=True))
-    store.write(tmp_path / "r", HEAD, FROZEN, [one, two], segment, TAIL, None)
+    store.write(tmp_path / "r", HEAD, FROZEN, [one, two], segment, tail=TAIL)
     segment.close()
     found = [(it.row.id, it.again) for it in SavedRun(tmp_path / "r").rows()]
     assert found == [("/a:get", False), ("/b:get", False), ("/b:get", True)]
