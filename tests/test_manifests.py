@@ -1,0 +1,116 @@
+"""RBAC objects from files: what is read, what is passed over, what is refused and where."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+
+import pytest
+
+from conformance.errors import FileError, UsageError
+from conformance.manifests import read
+
+ROLE = """\
+apiVersion: rbac.authorization.k8s.io/v1
+kind: Role
+metadata: {name: r, namespace: web}
+rules: [{apiGroups: [""], resources: [pods], verbs: [get]}]
+"""
+BINDING = """\
+apiVersion: rbac.authorization.k8s.io/v1
+kind: RoleBinding
+metadata: {name: b}
+roleRef: {kind: Role, name: r}
+subjects: [{kind: User, name: alice}]
+"""
+
+
+def write(folder: Path, text: str, name: str = "f.yaml") -> Path:
+    file = folder / name
+    file.write_text(text, "utf-8")
+    return file
+
+
+def test_documents_lists_and_folders_are_read(tmp_path: Path) -> None:
+    write(tmp_path, f"# a comment\n---\n{ROLE}---\n---\n{BINDING}", "a.yaml")
+    (tmp_path / "below").mkdir()
+    write(
+        tmp_path,
+        '{"kind": "ClusterRoleList", "apiVersion": "rbac.authorization.k8s.io/v1",'
+        ' "items": [{"metadata": {"name": "z"}}, {"metadata": {"name": "a"}}]}',
+        "below/b.json",
+    )
+    write(
+        tmp_path, "kind: Service\nmetadata: {}\n---\nkind: Role\napiVersion: other/v1\nmetadata: {name: no}\n", "c.yml"
+    )
+    write(tmp_path, "no YAML: [", "notes.txt")
+    found = read([tmp_path], namespace="shop")
+    assert [it["metadata"]["name"] for it in found.rbac.cluster_roles] == ["a", "z"]
+    assert [it["metadata"] for it in found.rbac.roles] == [{"name": "r", "namespace": "web"}]
+    assert [it["metadata"] for it in found.rbac.role_bindings] == [{"name": "b", "namespace": "shop"}]
+    assert found.places["Role", "web", "r"] == (tmp_path / "a.yaml", 3)
+    assert found.places["RoleBinding", "shop", "b"] == (tmp_path / "a.yaml", 9)
+
+
+def test_the_lines_of_a_list_are_those_of_its_items(tmp_path: Path) -> None:
+    item = "- kind: ClusterRole\n  apiVersion: rbac.authorization.k8s.io/v1\n  metadata: {name: NAME}\n"
+    file = write(tmp_path, f"kind: List\nitems:\n{item.replace('NAME', 'a')}{item.replace('NAME', 'b')}")
+    assert [line for _, line in read([file]).places.values()] == [3, 6]
+
+
+def test_standard_input_is_a_file(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.stdin", io.StringIO(ROLE))
+    assert len(read([Path("-")]).rbac.roles) == 1
+
+
+def test_custom_resources_say_where_they_live(tmp_path: Path) -> None:
+    crd = "kind: CustomResourceDefinition\nspec: {{group: g.test, scope: {0}, names: {{plural: {1}}}}}\n"
+    file = write(tmp_path, "---\n".join((crd.format("Cluster", "planets"), crd.format("Namespaced", "moons"))))
+    assert read([file]).defined == {("g.test", "planets"): False, ("g.test", "moons"): True}
+
+
+def test_roles_that_the_files_lack_may_exist_unless_the_files_are_a_whole_cluster_s(tmp_path: Path) -> None:
+    roles = [
+        f"apiVersion: rbac.authorization.k8s.io/v1\nkind: ClusterRole\nmetadata: {{name: '{name}'}}\n"
+        for name in (
+            "cluster-admin",
+            "system:basic-user",
+        )
+    ]
+    assert read([write(tmp_path, roles[0])]).rbac.incomplete
+    assert not read([write(tmp_path, "---\n".join(roles))]).rbac.incomplete
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "problem"),
+    [
+        (BINDING, 1, "RoleBinding b names no namespace; say which with -n"),
+        ("- 1\n", 1, "is no Kubernetes object: it has to be a mapping"),
+        (f"{ROLE}---\nkind: [", 7, "is no YAML"),
+        ("kind: List\nitems:\n- 7\n", 3, "is no Kubernetes object"),
+        (ROLE.replace("name: r", "name: [r]"), 1, "a Role without metadata.name"),
+        (ROLE.replace("verbs: [get]", "verbs: get"), 1, "Role r: rules[0].verbs has to be a list of texts"),
+        (ROLE.replace("verbs: [get]", "verbs: [1]"), 1, "Role r: rules[0].verbs has to be a list of texts"),
+        (ROLE.replace("rules: [{", "rules: {a: {").replace("}]", "}}"), 1, "Role r: rules has to be a list"),
+        (BINDING.replace("{name: b}", "{name: b, namespace: w}").replace("roleRef", "ref"), 1, "roleRef is missing"),
+        (BINDING.replace("{name: b}", "{name: b, namespace: w}").replace("alice", "[a]"), 1, "subjects[0]: kind, name"),
+    ],
+)
+def test_a_mistake_is_told_with_its_line(tmp_path: Path, text: str, line: int, problem: str) -> None:
+    file = write(tmp_path, text)
+    with pytest.raises(FileError) as raised:
+        read([file])
+    assert str(raised.value).startswith(f"{file}:{line}: ")
+    assert problem in str(raised.value)
+
+
+def test_a_file_that_is_not_there_is_told(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=r"absent\.yaml cannot be read: No such file"):
+        read([tmp_path / "absent.yaml"])
+
+
+def test_no_text_is_told(tmp_path: Path) -> None:
+    file = tmp_path / "f.yaml"
+    file.write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(FileError, match="no UTF-8"):
+        read([file])
