@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -28,7 +29,7 @@ def main(options: Options, arguments: Sequence[str]) -> int:
     controller = Controller(options)
     try:
         if not _LISTS.intersection(arguments):
-            controller.prepare(" ".join(arguments))
+            controller.prepare(shlex.join(arguments))
         if options.plan:
             _show(controller)
             return 0

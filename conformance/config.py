@@ -338,6 +338,21 @@ def flags(*names: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     return decorate
 
 
+def words(options: Options, *left_out: str) -> tuple[str, ...]:
+    """Spell options as flags, but for those that have their default and those that are `left_out`."""
+    found: list[str] = []
+    for option in OPTIONS:
+        value = getattr(options, option.field)
+        if value == option.default or option.name in left_out:
+            continue
+        if option.kind == "switch":
+            found.append(f"--{option.name}" if value else f"--no-{option.name}")
+            continue
+        values = value if option.repeated else (",".join(value) if isinstance(value, tuple) else value,)
+        found += [word for each in values for word in (f"--{option.name}", str(each))]
+    return tuple(found)
+
+
 def add_pytest_flags(group: pytest.OptionGroup, *names: str) -> None:
     """Add `--conformance-NAME` of these options, all when none is named, to a group of pytest's own options."""
     import argparse  # noqa: PLC0415  # like click above

@@ -88,6 +88,7 @@ def judged(saved: SavedRun, already: Mapping[str, tuple[Cell, ...]] | None = Non
         provider=head.provider,
         server_version=head.server_version,
         server=head.server,
+        again=head.again,
     )
     return Matrix(info, head.identities, tuple(endpoints), tuple(cells))
 

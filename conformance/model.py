@@ -409,6 +409,7 @@ class RunInfo:
     provider: str
     server_version: str
     server: str
+    again: tuple[str, ...] = ()  # the flags that make such a run
 
 
 @dataclass(frozen=True, slots=True)

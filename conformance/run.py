@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import orjson
 
 from conformance import __version__, clusters, identities, plan, snapshot, store
+from conformance.config import words
 from conformance.errors import UsageError
 from conformance.identities import stage
 from conformance.identities.leftovers import RUN
@@ -101,6 +102,7 @@ def ready(options: Options, stack: ExitStack, say: Callable[[str], None], select
         provider=cluster.provider,
         server=cluster.admin.server,
         server_version=frozen.server_version,
+        again=_again(options, mode, frozen.server_version, disposable=disposable),
     )
     work = Work(
         plan=laid,
@@ -113,6 +115,12 @@ def ready(options: Options, stack: ExitStack, say: Callable[[str], None], select
         unaffordable=_unaffordable(laid, options.max_requests),
     )
     return Ready(options, cluster, work, head, client, prepared, started)
+
+
+def _again(options: Options, mode: Mode, version: str, *, disposable: bool) -> tuple[str, ...]:
+    """Spell the flags that make such a run again, on the same version where the cluster was this run's own."""
+    exact = version.removeprefix("v").partition("+")[0] if disposable else options.kubernetes_version
+    return words(replace(options, mode=mode, kubernetes_version=exact), "plan", "reports")
 
 
 # --- the stages -------------------------------------------------------------------------------------------------------

@@ -50,6 +50,7 @@ class Head:
     provider: str
     server: str
     server_version: str
+    again: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -279,6 +280,7 @@ def _read_head(raw: dict[str, Any]) -> Head:
         for i in raw["identities"]
     )
     raw["oracles"] = tuple(raw["oracles"])
+    raw["again"] = tuple(raw["again"])
     raw["namespaces"] = {scope: tuple(names) for scope, names in raw["namespaces"].items()}
     raw["left_out"] = tuple((name, why) for name, why in raw["left_out"])
     return Head(**raw)

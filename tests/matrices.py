@@ -44,6 +44,7 @@ RUN = RunInfo(
     provider="embedded",
     server_version="v1.37.2",
     server="https://127.0.0.1:6443",
+    again=("--cluster", "embedded", "--kubernetes-version", "1.37.2", "--mode", "full"),
 )
 
 # The served API of a default v1.37.2: `^` is cluster-scoped, `=` gives verbs where they are not the usual ones.

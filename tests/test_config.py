@@ -11,7 +11,7 @@ import pytest
 from click.testing import CliRunner
 
 from conformance import config
-from conformance.config import OPTIONS, load
+from conformance.config import OPTIONS, load, words
 from conformance.errors import FileError, UsageError
 
 BAD_VALUES: list[tuple[str, object, str]] = [
@@ -213,3 +213,12 @@ def test_the_module_costs_nothing() -> None:
         " sys.exit(str(heavy) if heavy else 0)"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_options_are_spelled_as_the_flags_that_gave_them() -> None:
+    given = {"context": "a b", "identity": ["x", "y"], "oracles": "rules,review", "allow_partial": True, "qps": 5}
+    options = load(given, folder=Path("/nonexistent"), environment={})
+    assert words(options, "qps") == (
+        *("--context", "a b", "--identity", "x", "--identity", "y", "--oracles", "rules,review", "--allow-partial"),
+    )
+    assert words(load({}, folder=Path("/nonexistent"), environment={})) == ()

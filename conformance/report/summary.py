@@ -125,12 +125,7 @@ def headline(matrix: Matrix) -> tuple[str, str]:
 
 def reproduce(run: RunInfo) -> str:
     """The command that does this run again, fit for a shell."""
-    words = ["kube-conformance", "audit", "--cluster", run.provider]
-    if run.provider == "kubeconfig":
-        words += ["--context", "current"]
-    else:
-        words += ["--kubernetes-version", run.server_version.removeprefix("v").split("+")[0]]
-    words += ["--mode", run.mode, "--oracles", ",".join(run.oracles)]
+    words = ["kube-conformance", "audit", *run.again]
     if run.selection:
         try:
             words += ["--", *shlex.split(run.selection)]
