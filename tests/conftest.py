@@ -7,6 +7,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import audits
 import pytest
 import yaml
 
@@ -26,6 +27,12 @@ def cluster() -> Iterator[Cluster]:
         return
     with embedded.running(audit_log=True) as started:
         yield started
+
+
+@pytest.fixture(scope="session")
+def audited(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> audits.Audited:
+    """One audit of everything, as the packaged identities, which several files look at."""
+    return audits.audit(cluster, tmp_path_factory.mktemp("audited"))
 
 
 def _cluster_of(kubeconfig: Path) -> Cluster:
