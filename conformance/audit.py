@@ -70,7 +70,8 @@ def _show(controller: Controller) -> None:
     made = controller.ready
     work = made.work
     laid, limits = work.plan, work.limits
-    count = sum(1 for row in laid.rows if row.id not in work.unaffordable for _ in laid.calls(row))
+    beyond = work.beyond(laid.rows)
+    count = sum(1 for row in laid.rows if row.id not in beyond for _ in laid.calls(row))
     out = [
         f"{made.cluster.admin.server}  Kubernetes {work.snapshot.server_version}  mode {laid.mode}",
         f"{len(laid.rows)} endpoints x {len(laid.identities)} identities = {laid.planned} cells, {count} requests",
@@ -83,7 +84,9 @@ def _show(controller: Controller) -> None:
     out += [f"  {identity.name:<20} {identity.kind:<16} {identity.user}" for identity in laid.identities]
     out += [f"  left out: {name}: {why}" for name, why in made.prepared.left_out]
     for row in laid.rows:
-        if row.request is None:
+        if row.id in beyond:
+            out.append(f"{row.id}  not asked: beyond --max-requests")
+        elif row.request is None:
             out.append(f"{row.id}  review and rules only: {row.refused}")
         else:
             query = "&".join(f"{name}={value}" for name, value in row.request.query)

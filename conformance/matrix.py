@@ -63,7 +63,7 @@ def judged(saved: SavedRun, already: Mapping[str, tuple[Cell, ...]] | None = Non
             continue
         endpoints.append(row.endpoint)
         if not stored.asked:
-            why = f"not asked: {tail.interrupted or 'left out'}"
+            why = f"not asked: {tail.interrupted or 'beyond --max-requests'}"
             cells.extend(unasked(row, identity, why) for identity in head.identities)
             continue
         asked += len(head.identities)

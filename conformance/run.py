@@ -49,11 +49,22 @@ class Work:
     reviewer: Access | None
     limits: Limits
     user_agent: str
-    unaffordable: frozenset[str] = frozenset()  # rows beyond --max-requests
+    max_requests: int | None = None
 
     def rules(self) -> Rules:
         """Compile the rules oracle."""
         return Rules(self.snapshot.rbac)
+
+    def beyond(self, rows: Iterable[Row]) -> frozenset[str]:
+        """Name the rows, of these in this order, that --max-requests leaves no request for."""
+        if self.max_requests is None:
+            return frozenset()
+        spent, left = 0, set()
+        for row in rows:
+            spent += sum(1 for _ in self.plan.calls(row))
+            if spent > self.max_requests:
+                left.add(row.id)
+        return frozenset(left)
 
 
 @dataclass(slots=True)
@@ -112,7 +123,7 @@ def ready(options: Options, stack: ExitStack, say: Callable[[str], None], select
         reviewer=_reviewer(client, cluster, options),
         limits=_limits(options, cluster),
         user_agent=f"{USER_AGENT} run/{run_id}",
-        unaffordable=_unaffordable(laid, options.max_requests),
+        max_requests=options.max_requests,
     )
     return Ready(options, cluster, work, head, client, prepared, started)
 
@@ -186,17 +197,6 @@ def _limits(options: Options, cluster: Cluster) -> Limits:
     if cluster.ours:
         return Limits(options.concurrency or CONCURRENCY, options.qps or 0.0)
     return Limits(options.concurrency or _SHARED_CONCURRENCY, options.qps or _SHARED_QPS, gentle=True)
-
-
-def _unaffordable(laid: Plan, most: int | None) -> frozenset[str]:
-    if most is None:
-        return frozenset()
-    left, beyond = most, set()
-    for row in laid.rows:
-        left -= sum(1 for _ in laid.calls(row))
-        if left < 0:
-            beyond.add(row.id)
-    return frozenset(beyond)
 
 
 # --- namespaces -------------------------------------------------------------------------------------------------------

@@ -63,6 +63,7 @@ class Asker:
         self.judged: dict[str, tuple[Cell, ...]] = {}  # of this process, so that they need not be judged once more
         self._lines: dict[str, bytes] = {}
         self._distributed = work is not None
+        self._beyond: frozenset[str] = frozenset()  # rows that --max-requests leaves no request for
 
     # --- collection ---
 
@@ -90,6 +91,8 @@ class Asker:
         """Tell the engine what will be wanted, in the order that is left after deselection."""
         if self.work is None or session.config.option.collectonly or not session.items:
             return
+        chosen = [row for item in session.items if (row := item.stash.get(_ROW, None)) is not None]
+        self._beyond = self.work.beyond(chosen)
         self._judge = Judge(self.work.plan.identities, self.work.plan.oracles, self.work.rules())
         gc.collect()
         gc.freeze()  # what is there now stays: the collector need not walk through it again and again
@@ -108,7 +111,7 @@ class Asker:
     def _affordable(self, items: Iterable[pytest.Item]) -> Iterator[Row]:
         for item in items:
             row = item.stash.get(_ROW, None)
-            if row is not None and self.work is not None and row.id not in self.work.unaffordable:
+            if row is not None and row.id not in self._beyond:
                 yield row
 
     @pytest.hookimpl(tryfirst=True)
@@ -123,7 +126,7 @@ class Asker:
         assert self.work is not None  # noqa: S101  # there are no items without work
         assert self._engine is not None  # noqa: S101
         assert self._judge is not None  # noqa: S101
-        if row.id in self.work.unaffordable:
+        if row.id in self._beyond:
             pytest.skip("not evaluated: beyond --max-requests")
         answers = self._engine.answers(row)
         self._lines[row.id] = store.row_line(row, answers)
