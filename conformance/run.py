@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from conformance.identities import Spec
     from conformance.identities.stage import Prepared
     from conformance.model import Access, Cluster, Identity, Mode, Rbac, Snapshot
-    from conformance.plan import Plan
+    from conformance.plan import Plan, Row
 
 _SHARED_QPS, _SHARED_CONCURRENCY = 50.0, 8
 _CREATED = 201
