@@ -93,7 +93,7 @@ def counters(matrix: Matrix) -> str:
     }
     return "".join(
         f'<a class="counter {_look(number, look)}" href="{queries[key]}">'
-        f"<b>{'none' if number is None else f'{number:,}'}</b> "
+        f"<b>{'—' if number is None else f'{number:,}'}</b> "
         f"<span>{title}</span> <small>{_text(detail)}</small></a>"
         for key, number, title, detail, look in shown
     )
