@@ -280,7 +280,7 @@ def _read_head(raw: dict[str, Any]) -> Head:
         for i in raw["identities"]
     )
     raw["oracles"] = tuple(raw["oracles"])
-    raw["again"] = tuple(raw["again"])
+    raw["again"] = tuple(raw.get("again", ()))
     raw["namespaces"] = {scope: tuple(names) for scope, names in raw["namespaces"].items()}
     raw["left_out"] = tuple((name, why) for name, why in raw["left_out"])
     return Head(**raw)
