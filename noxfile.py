@@ -47,6 +47,17 @@ def types(session: nox.Session) -> None:
     session.run("mypy")
 
 
+@nox.session
+def bench(session: nox.Session) -> None:
+    """Print what an audit costs here: nox -s bench -- --rounds 5; or another of bench/: nox -s bench -- rbac_scale."""
+    session.install(*PYPROJECT["project"]["dependencies"], *groups("bench"))
+    name, *rest = session.posargs or ("",)
+    if name.isidentifier():
+        session.run("python", "-m", f"bench.{name}", *rest)
+    else:
+        session.run("python", "-m", "bench", *session.posargs)
+
+
 def groups(*names: str) -> tuple[str, ...]:
     """What pyproject.toml lists in its dependency groups of these names."""
     return nox.project.dependency_groups(PYPROJECT, *names)
