@@ -1,10 +1,12 @@
 """Every command that developers and CI run, once. Versions of tools stand in pyproject.toml's dependency groups."""
 
+import shutil
 from pathlib import Path
 
 import nox
 
 PYPROJECT = nox.project.load_toml("pyproject.toml")
+OTHER_BENCHES = ("rbac_scale", "report")
 
 nox.needs_version = ">=2025.2"
 nox.options.default_venv_backend = "venv"
@@ -54,6 +56,34 @@ def bench(session: nox.Session) -> None:
     name, *rest = session.posargs or ("",)
     if name.isidentifier():
         session.run("python", "-m", f"bench.{name}", *rest)
+    else:
+        session.run("python", "-m", "bench", *session.posargs)
+
+
+@nox.session
+def browser(session: nox.Session) -> None:
+    """Drive matrix.html in a real Chromium (Debian's; installed where it is missing and we may): nox -s browser."""
+    if shutil.which("chromium") is None:
+        session.run("apt-get", "update", "-q", external=True)
+        session.run("apt-get", "install", "-y", "-q", "--no-install-recommends", "chromium", external=True)
+    session.install(".", *groups("test", "browser"))
+    session.run("pytest", "tests/browser", *session.posargs)
+
+
+@nox.session
+def kills(session: nox.Session) -> None:
+    """Kill audits at twenty random moments, with their own control plane and on one that lives on."""
+    session.install(".", *groups("test"))
+    session.run("pytest", "tests/test_killed.py", *session.posargs, env={"KUBE_CONFORMANCE_KILLS": "20"})
+
+
+@nox.session
+def bench(session: nox.Session) -> None:
+    """Print what things cost on this machine: nox -s bench -- [--rounds N], or the name of another program of bench/."""
+    session.install(*PYPROJECT["project"]["dependencies"], *groups("test", "bench", "browser"))
+    other, rest = next(((p, session.posargs[1:]) for p in OTHER_BENCHES if session.posargs[:1] == [p]), ("", []))
+    if other:
+        session.run("python", "-m", f"bench.{other}", *rest)
     else:
         session.run("python", "-m", "bench", *session.posargs)
 
