@@ -6,7 +6,6 @@ from pathlib import Path
 import nox
 
 PYPROJECT = nox.project.load_toml("pyproject.toml")
-OTHER_BENCHES = ("rbac_scale", "report")
 
 nox.needs_version = ">=2025.2"
 nox.options.default_venv_backend = "venv"
@@ -52,7 +51,7 @@ def types(session: nox.Session) -> None:
 @nox.session
 def bench(session: nox.Session) -> None:
     """Print what an audit costs here: nox -s bench -- --rounds 5; or another of bench/: nox -s bench -- rbac_scale."""
-    session.install(*PYPROJECT["project"]["dependencies"], *groups("bench"))
+    session.install(*PYPROJECT["project"]["dependencies"], *groups("test", "bench", "browser"))
     name, *rest = session.posargs or ("",)
     if name.isidentifier():
         session.run("python", "-m", f"bench.{name}", *rest)
@@ -75,17 +74,6 @@ def kills(session: nox.Session) -> None:
     """Kill audits at twenty random moments, with their own control plane and on one that lives on."""
     session.install(".", *groups("test"))
     session.run("pytest", "tests/test_killed.py", *session.posargs, env={"KUBE_CONFORMANCE_KILLS": "20"})
-
-
-@nox.session
-def bench(session: nox.Session) -> None:
-    """Print what things cost on this machine: nox -s bench -- [--rounds N], or the name of another program of bench/."""
-    session.install(*PYPROJECT["project"]["dependencies"], *groups("test", "bench", "browser"))
-    other, rest = next(((p, session.posargs[1:]) for p in OTHER_BENCHES if session.posargs[:1] == [p]), ("", []))
-    if other:
-        session.run("python", "-m", f"bench.{other}", *rest)
-    else:
-        session.run("python", "-m", "bench", *session.posargs)
 
 
 def groups(*names: str) -> tuple[str, ...]:
