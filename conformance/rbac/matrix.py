@@ -67,7 +67,7 @@ class WholeMatrix:
         self.people = tuple(dict.fromkeys(people))
         self.namespaces = tuple(sorted({*namespaces, *resolver.role_bindings}))
         self.unions: list[Allowed] = []
-        self._contents: dict[tuple[int, tuple[tuple[str, int], ...]], int] = {}
+        self._contents: dict[bytes, int] = {}  # hash of a content -> its number
         self._numbers: dict[Roles, int] = {}
         self._roles: list[Allowed] = []
         self._holdings = self._gather(resolver)
@@ -129,7 +129,7 @@ class WholeMatrix:
 
     def _gather(self, resolver: Resolver) -> dict[Principal, _Holding]:
         """Note for each user and each group the roles that bindings give them."""
-        numbers: dict[tuple[int, tuple[tuple[str, int], ...]], int] = {}
+        numbers: dict[bytes, int] = {}
         of_role: dict[tuple[str, str, str], int | None] = {}
         wide: dict[Principal, set[int]] = defaultdict(set)
         near: dict[Principal, dict[str, set[int]]] = defaultdict(dict)
@@ -141,8 +141,8 @@ class WholeMatrix:
                 if rules is None:
                     of_role[key] = None
                 else:
-                    content, allowed = _canonical(self.axis.of_rules(rules))
-                    of_role[key] = number = numbers.setdefault(content, len(numbers))
+                    allowed = _canonical(self.axis.of_rules(rules))
+                    of_role[key] = number = numbers.setdefault(_content_hash(allowed), len(numbers))
                     if number == len(self._roles):
                         self._roles.append(allowed)
             if (role := of_role[key]) is None:
@@ -213,16 +213,16 @@ class WholeMatrix:
         return number
 
     def _intern(self, allowed: Allowed) -> int:
-        content, allowed = _canonical(allowed)
+        allowed = _canonical(allowed)
+        content = _content_hash(allowed)
         number = self._contents.setdefault(content, len(self.unions))
         if number == len(self.unions):
             self.unions.append(allowed)
+            self._hashes.append(content)
         return number
 
     def _hash(self, namespace: str, number: int) -> int:
         """Give what a union in a namespace adds to a digest."""
-        while number >= len(self._hashes):
-            self._hashes.append(_content_hash(self.unions[len(self._hashes)]))
         return int.from_bytes(hashlib.sha256(namespace.encode() + b"\0" + self._hashes[number]).digest(), "little")
 
 
@@ -234,17 +234,18 @@ def _content_hash(allowed: Allowed) -> bytes:
 
 
 def _bytes(bits: int) -> bytes:
-    return bits.to_bytes((bits.bit_length() + 7) // 8, "little")
+    size = (bits.bit_length() + 7) // 8
+    return size.to_bytes(8, "little") + bits.to_bytes(size, "little")
 
 
-def _canonical(allowed: Allowed) -> tuple[tuple[int, tuple[tuple[str, int], ...]], Allowed]:
-    """Give a key that equal contents share, and the content without names that add nothing."""
+def _canonical(allowed: Allowed) -> Allowed:
+    """Leave out what a name adds nothing to; integers that stay the same stay shared by all unions that hold them."""
     if not allowed.named:
-        return (allowed.any_name, ()), allowed
+        return allowed
+    any_name = allowed.any_name
     named = {}
     for name, bits in allowed.named.items():
-        if bits & allowed.any_name:
-            bits &= ~allowed.any_name  # noqa: PLW2901  # else the same integer stays shared by all unions that hold it
-        if bits:
-            named[name] = bits
-    return (allowed.any_name, tuple(sorted(named.items()))), Allowed(allowed.any_name, named)
+        more = bits & ~any_name if bits & any_name else bits
+        if more:
+            named[name] = more
+    return Allowed(any_name, named)
