@@ -98,7 +98,8 @@ OPTIONS = (
         "context",
         "text",
         None,
-        "The context of the kubeconfig; `current` takes the current one. Needed for a cluster that is not ours.",
+        "The context of the kubeconfig, which has to be named (`current` takes the current one); or the name of a"
+        " disposable cluster that `cluster up` started.",
         metavar="NAME",
     ),
     Option(
@@ -143,9 +144,21 @@ OPTIONS = (
     Option("concurrency", "count", None, "Requests in flight at most; else 8 on a cluster that is not ours."),
     Option("max-requests", "count", None, "Requests of the whole run at most; what is left is not evaluated."),
     Option("plan", "switch", default=False, help="Say what would be sent, and stop."),
-    Option("expectations", "path", None, "A file of what identities must or must not be allowed.", metavar="FILE"),
-    Option("baseline", "path", None, "The accepted run that this one is compared with.", metavar="RUN"),
-    Option("waivers", "path", None, "A file of accepted failures, each with reason, owner and end.", metavar="FILE"),
+    Option(
+        "expectations",
+        "path",
+        None,
+        "A file of what identities must or must not be allowed (not there yet).",
+        metavar="FILE",
+    ),
+    Option("baseline", "path", None, "The accepted run that this one is compared with (not there yet).", metavar="RUN"),
+    Option(
+        "waivers",
+        "path",
+        None,
+        "A file of accepted failures, each with reason, owner and end (not there yet).",
+        metavar="FILE",
+    ),
     Option(
         "fail-on",
         "choice",

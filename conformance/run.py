@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 
 _SHARED_QPS, _SHARED_CONCURRENCY = 50.0, 8
 _CREATED = 201
+_LATER = ("expectations", "baseline", "waivers")
 _GIVEN = ("uid", "resourceVersion", "creationTimestamp")  # by the server, to each object anew
 
 
@@ -82,6 +83,10 @@ class Ready:
 
 def ready(options: Options, stack: ExitStack, say: Callable[[str], None], selection: str = "") -> Ready:
     """Go through every stage before the first probe. What has to be undone is left to `stack`."""
+    missing = [name for name in _LATER if getattr(options, name) is not None]
+    if missing:
+        # To take a file and not to look at it would be worse than to refuse it.
+        raise UsageError(f"--{missing[0]} is not there yet: what it asks for would not be checked")
     started, started_at = time.monotonic(), datetime.now(UTC)
     run_id = f"{started_at:%Y%m%dt%H%M%S}-{secrets.token_hex(2)}"
     specs = _chosen(options)

@@ -18,6 +18,7 @@ import pytest
 from audits import RBAC, Audited, audit, end, kubeconfig, start
 from faultproxy import Answered, Asked, before
 
+import conformance
 from conformance.transport import Client
 
 if TYPE_CHECKING:
@@ -30,7 +31,7 @@ FEW = ("--identity=cluster-admin", "--identity=view")
 
 def command(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
     program = [sys.executable, "-m", "conformance", *arguments]
-    path = str(Path(__file__).resolve().parents[1])
+    path = str(Path(conformance.__file__).resolve().parents[1])  # of what is tested: the wheel's, or the checkout's
     return subprocess.run(
         program,
         cwd=cwd,
@@ -161,3 +162,9 @@ def test_ctrl_c_saves_what_was_asked(cluster: Cluster, tmp_path: Path) -> None:
         assert rendered.stdout
     with Client(cluster.admin) as client:
         assert found["run"]["id"] not in json.dumps(client.get_json(f"{RBAC}/clusterrolebindings"))
+
+
+@pytest.mark.parametrize("flag", ["--expectations", "--baseline", "--waivers"])
+def test_a_file_that_nobody_would_look_at_is_refused(flag: str, tmp_path: Path) -> None:
+    result = command("audit", flag, "file", cwd=tmp_path)
+    assert (result.returncode, f"{flag} is not there yet" in result.stderr) == (4, True)
