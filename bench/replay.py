@@ -91,11 +91,10 @@ class Wrk:
         lines += ["}", _SCRIPT]
         self._script.write_text("\n".join(lines), encoding="utf-8")
 
-    def settle(self) -> tuple[int, Replayed]:
-        """Find the best concurrency for the loaded calls; give it with its replay."""
-        took = {connections: self.send(connections) for connections in CONCURRENCIES}
-        best = min(took, key=lambda connections: took[connections].seconds)
-        return best, took[best]
+    def settle(self) -> int:
+        """Find the best concurrency for the loaded calls."""
+        took = {connections: self.send(connections).seconds for connections in CONCURRENCIES}
+        return min(took, key=took.__getitem__)
 
     def send(self, connections: int) -> Replayed:
         """Send the loaded calls once; connections that have no call left are told 417 until the last answer."""
