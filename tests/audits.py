@@ -57,7 +57,13 @@ def start(cluster: Cluster, reports: Path, *arguments: str) -> subprocess.Popen[
     given.write_bytes(pickle.dumps(replace(cluster, audit_log=None)))
     command = [sys.executable, __file__, str(given), "audit", "--reports", str(reports), *arguments]
     return subprocess.Popen(
-        command, cwd=reports, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True
+        command,
+        cwd=reports,
+        env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)},  # so that it is what the test tests
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
     )
 
 
@@ -123,7 +129,6 @@ def kubeconfig(cluster: Cluster, folder: Path, server: str | None = None) -> Pat
 def main() -> None:
     """Be the command, with the cluster that was given."""
     given = Path(sys.argv.pop(1))
-    sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
     cluster: Cluster = pickle.loads(given.read_bytes())  # noqa: S301  # from the test
     given.unlink()
 
