@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 import pytest
+import reviews
 import yaml
+from policies import policies
 
 from conformance.model import Answer, Attributes, Identity, Rbac, Request
 from conformance.oracles.rules import Rules
@@ -217,3 +219,10 @@ def check_request(client: Client, request: Json, headers: dict[str, str], user: 
     assert answer.status == request["status"], (user, request, answer.status, answer.error, answer.body)
     if "says" in request:
         assert request["says"] in orjson.loads(answer.body)["message"], (user, request, answer.body)
+
+
+@pytest.mark.server
+def test_drawn_policies_are_reviewed_by_the_server_as_by_us(admin: Client) -> None:
+    total = reviews.compare(admin, policies(31, 6, 60))
+    assert not total.differences, total.differences
+    assert 0.1 < total.allowed / total.decisions < 0.8
