@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import time
 from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -165,10 +166,11 @@ def test_a_whole_run_persists_nothing_and_leaves_nothing(matrix: Any, cluster: C
             uri = event["requestURI"]
             safe = "dryRun=All" in uri or "-absent/" in uri or event["objectRef"]["resource"] == "selfsubjectreviews"
             assert safe, uri
-    for path in (f"{RBAC}/clusterroles", f"{RBAC}/clusterrolebindings", f"{RBAC}/roles", f"{RBAC}/rolebindings"):
-        assert run not in json.dumps(client.get_json(path))
-    left = [item for item in client.get_json("/api/v1/namespaces")["items"] if run in item["metadata"]["name"]]
-    assert all(item["metadata"].get("deletionTimestamp") for item in left)
+    paths = [f"{RBAC}/{kind}" for kind in ("clusterroles", "clusterrolebindings", "roles", "rolebindings")]
+    until = time.monotonic() + 60  # what was in the run's namespaces goes with them, in a moment
+    while left := [path for path in (*paths, "/api/v1/namespaces") if run in json.dumps(client.get_json(path))]:
+        assert time.monotonic() < until, left
+        time.sleep(0.2)
 
 
 # --- equal runs are equal bytes ---------------------------------------------------------------------------------------

@@ -168,3 +168,25 @@ def test_ctrl_c_saves_what_was_asked(cluster: Cluster, tmp_path: Path) -> None:
 def test_a_file_that_nobody_would_look_at_is_refused(flag: str, tmp_path: Path) -> None:
     result = command("audit", flag, "file", cwd=tmp_path)
     assert (result.returncode, f"{flag} is not there yet" in result.stderr) == (4, True)
+
+
+def test_observe_sends_nothing_but_reads_and_reviews(cluster: Cluster, tmp_path: Path) -> None:
+    if cluster.audit_log is None:
+        pytest.skip("the server keeps no audit log that can be read here")
+    done = audit(cluster, tmp_path, "--mode=observe", "--", "-k", "v1/pods or selfsubject")
+    assert done.code == 0, done.output[-3000:]
+    found = done.matrix()
+    assert found["run"]["mode"] == "observe"
+    writes = [cell for cell in found["cells"] if cell["endpoint"] == "v1/pods:create"]
+    assert writes
+    assert {cell["request"] for cell in writes} == {"unknown"}
+    assert {cell["verdict"] for cell in writes} == {"pass", "not-applicable"}  # nobody can't be reviewed
+    sent = {
+        (event["verb"], event.get("objectRef", {}).get("resource", ""))
+        for line in Path(cluster.audit_log).read_bytes().splitlines()
+        if found["run"]["id"].encode() in line and (event := orjson.loads(line))
+    }
+    assert len(sent) > 5
+    assert {
+        (verb, kind) for verb, kind in sent if verb not in {"get", "list", "watch"} and "reviews" not in kind
+    } == set()
