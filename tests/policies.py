@@ -250,7 +250,7 @@ def _near(chance: random.Random, rule: Rule, namespace: str) -> Attributes:
     resource, _, subresource = combined.partition("/")
     if resource == "*" and chance.random() < 0.8:
         resource = chance.choice(("pods", "deployments", "serviceaccounts"))
-    if subresource == "*" or (not subresource and chance.random() < (0.4 if "*" in rule.verbs else 0.1)):
+    if subresource == "*" or (not subresource and chance.random() < (0.8 if "*" in rule.verbs else 0.1)):
         subresource = chance.choice(("log", "exec", "scale", "status"))
     elif subresource and chance.random() < 0.1:
         subresource = ""
