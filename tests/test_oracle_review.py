@@ -62,7 +62,7 @@ SECRET = {"verb": "get", "resource": "secrets", "namespace": "default", "name": 
         (
             {"user": "alice", "groups": ["system:authenticated"], PATH: {"verb": "get", "path": "/version"}},
             Answer.ALLOWED,
-            "RBAC: allowed by ClusterRoleBinding ",
+            "RBAC: allowed by ",
         ),
         ({"user": "alice", PATH: {"verb": "get", "path": "/metrics"}}, Answer.DENIED, ""),
         ({"user": "alice", RESOURCE: SECRET}, Answer.DENIED, ""),
