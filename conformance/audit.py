@@ -29,7 +29,7 @@ def main(options: Options, arguments: Sequence[str]) -> int:
     controller = Controller(options)
     try:
         if not _LISTS.intersection(arguments):
-            controller.prepare(shlex.join(arguments))
+            controller.prepare(shlex.join(_selecting(arguments)))
         if options.plan:
             _show(controller)
             return 0
@@ -39,6 +39,18 @@ def main(options: Options, arguments: Sequence[str]) -> int:
     if int(code) in _OURS:
         return controller.exit_code() if controller.matrix is not None else int(code)
     return _USAGE if int(code) in {4, 5} else int(code)
+
+
+def _selecting(arguments: Sequence[str]) -> list[str]:
+    """Leave out in how many processes it goes: the run is the same."""
+    left = iter(arguments)
+    kept = []
+    for argument in left:
+        if argument in {"-n", "--numprocesses", "--dist", "--maxprocesses"}:
+            next(left, None)
+        elif not argument.startswith(("-n", "--numprocesses=", "--dist=", "--maxprocesses=")):
+            kept.append(argument)
+    return kept
 
 
 def _arguments(options: Options, arguments: Sequence[str]) -> list[str]:

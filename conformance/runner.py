@@ -14,6 +14,7 @@ import sys
 import tempfile
 import time
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -253,9 +254,12 @@ class Controller(Asker):
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_configure_node(self, node: Any) -> None:
-        """Give a worker all that it needs."""
+        """Give a worker all that it needs, and its part of how hard the server may be asked."""
         self._distributed = True
-        node.workerinput[options_of.WORKER_KEY] = pickle.dumps(self.work)
+        work, workers = self.ready.work, node.workerinput["workercount"]
+        limits = work.limits
+        part = replace(limits, concurrency=max(1, limits.concurrency // workers), qps=limits.qps / workers)
+        node.workerinput[options_of.WORKER_KEY] = pickle.dumps(replace(work, limits=part))
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_testnodedown(self, node: Any, error: object) -> None:
@@ -382,8 +386,6 @@ class Controller(Asker):
 
 
 def _with_rbac(made: Ready, after: Rbac) -> Any:
-    from dataclasses import replace  # noqa: PLC0415
-
     return replace(made.work.snapshot, rbac=after)
 
 
