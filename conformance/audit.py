@@ -57,7 +57,7 @@ def _arguments(options: Options, arguments: Sequence[str]) -> list[str]:
     os.environ.pop("PYTEST_ADDOPTS", None)  # a user's own defaults are for a user's own tests
     distributed = any(argument.startswith(("-n", "--numprocesses", "--dist")) for argument in arguments)
     return [
-        str(_SUITES),  # by its path: for a name pytest would look into the working directory, at conftest.py files there
+        str(_SUITES),  # by its path: with a name pytest would look for conftest.py files in the working directory
         "-c",
         str(_SUITES / "pytest.ini"),
         f"--rootdir={_SUITES}",

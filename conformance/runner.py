@@ -209,6 +209,7 @@ class Controller(Asker):
         self._segment = store.Segment()
         self._ready: Ready | None = None
         self._selected: set[str] | None = None
+        self._lists = False
         self._interrupted = ""
         self._reread: tuple[float, Rbac] | None = None
 
@@ -232,6 +233,7 @@ class Controller(Asker):
     @pytest.hookimpl(tryfirst=True)
     def pytest_sessionstart(self, session: pytest.Session) -> None:
         """Prepare before collection, so that items can be made of what is really served."""
+        self._lists = bool(session.config.option.collectonly)
         if self.work is None and not session.config.option.collectonly and self._named():
             try:
                 self.prepare(_selection(session.config))
@@ -245,7 +247,7 @@ class Controller(Asker):
 
     def rows(self) -> Iterable[Row]:
         """Give the plan's rows; to be listed only, those of the last run will do."""
-        if self.work is not None:
+        if self.work is not None or not self._lists:
             return super().rows()
         try:
             return [stored.row for stored in store.SavedRun(self.options.reports / "latest").rows() if not stored.again]
