@@ -49,6 +49,14 @@ def types(session: nox.Session) -> None:
 
 
 @nox.session
+def oracle(session: nox.Session) -> None:
+    """Hold the RBAC evaluators against upstream's own authorizer in a million decisions, and a server's reviews."""
+    session.install(".", *groups("test"))
+    session.run("python", "tests/upstream.py", *session.posargs)
+    session.run("python", "tests/reviews.py", "--policies", "220", "--questions", "110")
+
+
+@nox.session
 def bench(session: nox.Session) -> None:
     """Print what an audit costs here: nox -s bench -- --rounds 5; or another of bench/: nox -s bench -- rbac_scale."""
     session.install(*PYPROJECT["project"]["dependencies"], *groups("test", "bench", "browser"))
