@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import os
+import signal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +17,11 @@ from conformance.model import Access, Cluster
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+
+# Whoever runs the tests in the background of a shell has SIGINT ignored, which every program that they start would
+# inherit: those that are to be interrupted would wait for ever.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")
