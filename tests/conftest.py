@@ -12,7 +12,7 @@ import audits
 import pytest
 import yaml
 
-from conformance.clusters import embedded
+from conformance.clusters import assets, embedded
 from conformance.model import Access, Cluster
 
 if TYPE_CHECKING:
@@ -33,6 +33,12 @@ def cluster() -> Iterator[Cluster]:
         return
     with embedded.running(audit_log=True) as started:
         yield started
+
+
+@pytest.fixture(scope="session")
+def kubectl() -> Path:
+    """The control plane's kubectl, looked up before a test changes where its cache is looked for."""
+    return assets.find().program("kubectl")
 
 
 @pytest.fixture(scope="session")

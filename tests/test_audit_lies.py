@@ -182,12 +182,16 @@ def denied_words(endpoint: Any) -> str:
 
 
 def lying_rules(book: Rulebook, bound: set[tuple[str, str, str]], chance: random.Random) -> dict[Any, Any]:
-    """Choose 50 rules, half of them of roles that somebody is bound to; drop them, or let them grant a verb more."""
+    """Choose 50 rules, half of them of roles that somebody is bound to; drop them, or let them grant a verb more.
+
+    None that speaks of namespaces: bound in a namespace it grants that one by name, of which allows() knows nothing.
+    """
     places = [
         (role, n)
         for role, rules in sorted(book.roles.items())
         for n, rule in enumerate(rules)
         if not rule.get("resourceNames")
+        and not any(plural.partition("/")[0] in {"namespaces", "*"} for plural in rule.get("resources") or ())
     ]
     near = [place for place in places if place[0] in bound]
     far = [place for place in places if place[0] not in bound]
@@ -258,12 +262,14 @@ def test_exactly_the_cells_that_were_lied_about_fail(audited: Audited, cluster: 
     with before(cluster, liar) as behind:
         lied = audit(behind, tmp_path, *(f"--identity={name}" for name in WHO), "--", "-m", SOME)
     assert lied.code == 1, lied.output[-3000:]
-    assert liar.done["review"] == liar.done["status"] == 50
     found = lied.matrix()
-    # Rows that only a rule names are gone with its rule.
+    # Rows that only a rule names are gone with its rule, and nothing of them could be flipped.
     there = {endpoint["id"] for endpoint in found["endpoints"]}
+    for_review, for_status = ([c for c in some if c["endpoint"] in there] for some in (for_review, for_status))
+    assert (liar.done["review"], liar.done["status"]) == (len(for_review), len(for_status))
+    assert min(len(for_review), len(for_status)) >= 40
     expected = {(row, name) for row, name in by_rules if row in there} | {
-        (c["endpoint"], c["identity"]) for c in chosen
+        (c["endpoint"], c["identity"]) for c in (*for_review, *for_status)
     }
     failed = {(cell["endpoint"], cell["identity"]) for cell in found["cells"] if cell["verdict"] == "fail"}
     assert failed == expected

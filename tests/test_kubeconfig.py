@@ -14,7 +14,7 @@ import pytest
 import yaml
 from kubeconfigs import DEFAULT, SECRET, SERVER, access_of, admin_of, b64, server_of, token_of, whoami, write
 
-from conformance.clusters import assets, kubeconfig
+from conformance.clusters import kubeconfig
 from conformance.errors import FileError, UsageError
 from conformance.transport import Client
 
@@ -183,8 +183,7 @@ def test_of_several_files_the_first_that_names_a_thing_wins(several: str, tmp_pa
 
 @pytest.mark.server
 @pytest.mark.usefixtures("cluster", "several")
-def test_kubectl_reads_several_files_the_same_way() -> None:
-    kubectl = assets.find().program("kubectl")
+def test_kubectl_reads_several_files_the_same_way(kubectl: Path) -> None:
     done = subprocess.run([kubectl, "config", "view", "-o", "json"], capture_output=True, check=False)
     assert not done.returncode, done.stderr
     view, config = json.loads(done.stdout), kubeconfig.read()
