@@ -46,7 +46,7 @@ def audit(folder: Path, *arguments: str) -> subprocess.Popen[bytes]:
             "-k",
             ROWS,
         ],
-        env=os.environ | {"TMPDIR": str(folder / "tmp")},
+        env=os.environ | {"TMPDIR": str(folder / "tmp"), "PYTHONPATH": os.pathsep.join(sys.path)},
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
         cwd=folder,
