@@ -13,7 +13,6 @@ import pickle
 import re
 import subprocess
 import sys
-import time
 import zlib
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -25,7 +24,7 @@ if TYPE_CHECKING:
     from conformance.model import Cluster
 
 MINUTES = 6 * 60.0
-SEED = int(os.environ.get("KUBE_CONFORMANCE_SEED", str(time.time_ns() % 100_000)))
+SEED = int(os.environ.get("KUBE_CONFORMANCE_SEED", "1"))  # another one looks at other cells
 RUN_ID = re.compile(r"\d{8}t\d{6}-[0-9a-f]{4}")
 RBAC = "/apis/rbac.authorization.k8s.io/v1"
 _PACKED = re.compile(rb">\s*([A-Za-z0-9+/=]{1000,})\s*<")
