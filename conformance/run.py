@@ -179,10 +179,7 @@ def _chosen(options: Options) -> tuple[Spec, ...]:
     """Read who is to ask, before anything is started for them."""
     elsewhere = options.cluster == "kubeconfig" and options.mode != "full"
     specs = identities.load(options.identities or identities.default_path(elsewhere=elsewhere))
-    unknown = sorted(set(options.identity) - {spec.name for spec in specs})
-    if unknown:
-        raise UsageError(f"there is no identity {', '.join(unknown)}; there are {', '.join(s.name for s in specs)}")
-    return tuple(spec for spec in specs if not options.identity or spec.name in options.identity)
+    return identities.select(specs, options.identity)
 
 
 def _reviewer(client: Client, cluster: Cluster, options: Options) -> Access | None:

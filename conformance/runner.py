@@ -337,7 +337,7 @@ class Controller(Asker):
         reports.mkdir(parents=True, exist_ok=True)
         partial = Path(tempfile.mkdtemp(prefix=".partial-", dir=reports))
         try:
-            changed = None if after is None else _with_rbac(made, after)
+            changed = None if after is None else replace(made.work.snapshot, rbac=after)
             file = partial / store.FILE
             store.write(file, made.head, made.work.snapshot, rows, self._segment, tail=tail, after=changed)
             saved = store.SavedRun(file)
@@ -385,10 +385,6 @@ class Controller(Asker):
         terminalreporter.section("kube-conformance")
         terminalreporter.write(terminal.render(self.matrix).decode())
         terminalreporter.write_line(f"reports: {self.directory}")
-
-
-def _with_rbac(made: Ready, after: Rbac) -> Any:
-    return replace(made.work.snapshot, rbac=after)
 
 
 def _point(link: Path, target: str) -> None:
