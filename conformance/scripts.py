@@ -1,0 +1,356 @@
+"""What needs several requests: a generator that yields requests and receives replies, without a client or HTTP in it.
+
+A script works in the words of the store: names of the run are `{run}`, `{own}`, `{other}`, and what the server gave to
+its objects (uids, resourceVersions, moments, tokens) comes as numbered placeholders that it can send back. So it
+receives the same when the engine drives it live and when a saved run is judged again, and says the same.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from conformance.placeholders import OTHER, OWN, RUN
+
+if TYPE_CHECKING:
+    from conformance.model import Catalog, Identity, Json, Mode, Resource
+
+JSON = "application/json"
+RUN_LABEL = "kube-conformance.io/run"
+MANAGED_BY = "app.kubernetes.io/managed-by"
+MANAGER = "kube-conformance"
+LABELS = {MANAGED_BY: MANAGER, RUN_LABEL: RUN}
+DRY_RUN = ("dryRun", "All")
+
+ADMIN = ""  # the run's own access, as which checks ask unless they say otherwise
+
+Steps = Generator["Ask | tuple[Ask, ...]", Any, None]  # an Ask is answered by a Reply, a tuple by a tuple of them
+Script = Callable[["Case"], Steps]
+Memory = dict[str, Any]  # what a script's readings remember of answers; never stored
+Reading = Callable[["Seen", Memory], Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """An answer as it came, for a reading: real names, whole body. `document` is the body where it is JSON."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+    document: Any
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """One request of a script, its names as placeholders.
+
+    `body` is JSON (sent compact), or bytes and text that are sent as they are, with a Content-Type of `headers`.
+    `identity` is a name of the run's identities, ADMIN, or a credential `@NAME` of docs/checks.md.
+    `read` makes of the answer what the script gets as `Reply.body` and what is stored; without it the objects of this
+    run come whole, of all others only kind, apiVersion and name.
+    `expects` are statuses that would be asked again (429, 503, 504) and are an answer here.
+    For a watch, `ends` says after which events it is over; it ends after `seconds` in any case.
+    """
+
+    method: str
+    path: str
+    query: tuple[tuple[str, str], ...] = ()
+    body: Any = None
+    headers: tuple[tuple[str, str], ...] = ()
+    identity: str = ADMIN
+    read: Reading | None = field(default=None, compare=False)
+    expects: frozenset[int] = frozenset()
+    ends: Callable[[list[Any]], bool] | None = field(default=None, compare=False)
+    seconds: float = 0.0
+
+    @property
+    def is_watch(self) -> bool:
+        """Whether the answer is a stream of events."""
+        return self.ends is not None
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """What a script learns of an answer, and all that is stored of it. Header names are lower case, a few are kept.
+
+    `events` are those of a watch. `problems` says how the body departs from the server's own schema.
+    """
+
+    status: int
+    body: Any = None
+    headers: Mapping[str, str] = field(default_factory=dict)
+    warnings: tuple[str, ...] = ()
+    events: tuple[Any, ...] = ()
+    problems: tuple[str, ...] = ()
+    audited: bool = True
+    error: str = ""
+
+    @property
+    def ok(self) -> bool:
+        """Whether it is a success."""
+        return 200 <= self.status < 300  # noqa: PLR2004  # the class of success
+
+    @property
+    def reason(self) -> str:
+        """The reason of a Status."""
+        return str(self.get("reason") or "")
+
+    @property
+    def message(self) -> str:
+        """The message of a Status."""
+        return str(self.get("message") or self.error)
+
+    def get(self, *path: str | int) -> Any:
+        """Give what lies at a path in the body, None where nothing does."""
+        return at(self.body, *path)
+
+    def said(self) -> str:
+        """Say the answer in a few words, for a note."""
+        return " ".join(part for part in (str(self.status or ""), self.reason, self.message) if part)
+
+
+def at(value: Any, *path: str | int) -> Any:
+    """Give what lies at a path in a JSON value, None where nothing does."""
+    for key in path:
+        if isinstance(value, dict):
+            value = value.get(key)
+        elif isinstance(value, list) and isinstance(key, int) and -len(value) <= key < len(value):
+            value = value[key]
+        else:
+            return None
+    return value
+
+
+# --- how a script ends ------------------------------------------------------------------------------------------------
+
+
+class End(Exception):  # noqa: N818  # not each end is an error
+    """How a script ends before its last line; the message is the note of its result."""
+
+
+class Violation(End):
+    """The server does not do what the cited sentence says."""
+
+
+class NotEvaluated(End):
+    """It could not be found out, for this reason."""
+
+
+class NotApplicable(End):
+    """The statement says nothing of this subject, which only its answers tell."""
+
+
+class Quirk(End):
+    """A known departure of real servers; `name` is its id in fixtures/known-quirks.yaml."""
+
+    def __init__(self, name: str, note: str) -> None:
+        super().__init__(note)
+        self.name = name
+
+
+def fail(note: str) -> NoReturn:
+    """End with a violation."""
+    raise Violation(note)
+
+
+def expect(holds: object, note: str) -> None:
+    """End with a violation unless it holds."""
+    if not holds:
+        raise Violation(note)
+
+
+def need(holds: object, note: str) -> None:
+    """End as not evaluated unless it holds: a step that only prepares the question did not succeed."""
+    if not holds:
+        raise NotEvaluated(note)
+
+
+# --- what a script is about -------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """The smallest valid object of a resource, with `{name}` for its name, `{n}` for its number and `{own}`.
+
+    `needs` are objects that have to be there first: (path of the collection, body). `change` is a merge patch of
+    something that may change in its spec, `immutable` one that the server has to refuse; None where nothing is known.
+    `origin` says where it is from. Without a `body`, `problem` says why there is none.
+    """
+
+    body: Json | None = None
+    needs: tuple[tuple[str, Json], ...] = ()
+    change: Json | None = None
+    immutable: Json | None = None
+    origin: str = ""
+    problem: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """What a check is asked of: the server (no group version), a group version, or a resource or subresource of it.
+
+    `parent` is the resource that a subresource belongs to. `sample` is that of the resource, or of the parent.
+    """
+
+    id: str
+    group: str = ""
+    version: str = ""
+    resource: Resource | None = None
+    parent: Resource | None = None
+    sample: Sample | None = None
+    custom: bool = False  # a custom resource
+    aggregated: bool = False  # another server answers for it
+
+    @property
+    def kind(self) -> str:
+        """`server`, `group version`, `resource` or `subresource`."""
+        if self.resource is not None:
+            return "subresource" if self.resource.subresource else "resource"
+        return "group version" if self.version else "server"
+
+    def has(self, *verbs: str) -> bool:
+        """Whether the resource is served with all of these verbs."""
+        return self.resource is not None and set(verbs) <= set(self.resource.verbs)
+
+
+@dataclass(frozen=True, slots=True)
+class World:
+    """What is known of the cluster and the run when a script begins. `features` are what is there beside the server.
+
+    `node`: a ready node; `ours`: we created the cluster; `@NAME`: a credential that was prepared.
+    """
+
+    catalog: Catalog
+    identities: tuple[Identity, ...]
+    mode: Mode
+    server_version: str
+    openapi: Mapping[str, str] = field(default_factory=dict)
+    features: frozenset[str] = frozenset()
+    samples: Mapping[str, Sample] = field(default_factory=dict)  # by the subject id of their resource
+
+    @property
+    def minor(self) -> int:
+        """The server's minor version."""
+        digits = self.server_version.removeprefix("v").split(".")[1] if "." in self.server_version else "0"
+        return int("".join(letter for letter in digits if letter.isdigit()) or 0)
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """A check on a subject: what its script gets. `number` is its own in the run, so that no two make one name."""
+
+    check: str
+    subject: Subject
+    number: int
+    world: World
+
+    @property
+    def resource(self) -> Resource:
+        """The resource (or subresource) that it is about."""
+        assert self.subject.resource is not None  # noqa: S101  # a check of resources
+        return self.subject.resource
+
+    @property
+    def main(self) -> Resource:
+        """The resource itself, for a subresource its parent."""
+        return self.subject.parent or self.resource
+
+    def name(self, suffix: str = "a") -> str:
+        """Name an object of this script."""
+        return f"kc-{RUN}-{self.number:x}{suffix}"
+
+    def collection(self, namespace: str = OWN) -> str:
+        """Give the path of the collection, in the run's namespace where the resource has one."""
+        return collection_of(self.main, namespace)
+
+    def item(self, name: str, namespace: str = OWN) -> str:
+        """Give the path of an object; of a subresource, its path on that object."""
+        path = f"{self.collection(namespace)}/{name}"
+        return f"{path}/{self.resource.subresource}" if self.resource.subresource else path
+
+    def object(self, suffix: str = "a", **metadata: Any) -> Json:
+        """Build an object of the resource from its sample, with the labels that make it this run's."""
+        sample = self.subject.sample
+        if sample is None or sample.body is None:
+            raise NotEvaluated(sample.problem if sample else "no object of this kind is known")
+        return filled(sample.body, self, suffix, **metadata)
+
+    def name_of(self, body: Json) -> str:
+        """Give the name in an object: of some kinds it has a meaning, so that the sample chooses it."""
+        return str(body["metadata"]["name"])
+
+    def needed(self) -> Steps:
+        """Create what the sample needs to be there first."""
+        sample = self.subject.sample
+        for path, body in sample.needs if sample else ():
+            reply: Reply = yield Ask("POST", fill(path, self, "a"), body=filled(body, self, "a"))
+            need(reply.ok or reply.status == 409, f"what it needs could not be created: {reply.said()}")  # noqa: PLR2004
+
+    def created(self, suffix: str = "a", **metadata: Any) -> Generator[Ask | tuple[Ask, ...], Any, Reply]:
+        """Create an object, and give the reply of its creation: `made = yield from case.created()`."""
+        body = self.object(suffix, **metadata)
+        yield from self.needed()
+        reply: Reply = yield Ask("POST", self.collection(), body=body)
+        need(reply.status == 201, f"no object could be created: {reply.said()}")  # noqa: PLR2004  # Created
+        return reply
+
+
+def collection_of(resource: Resource, namespace: str = OWN) -> str:
+    """Give the path of a resource's collection."""
+    inside = f"/namespaces/{namespace}" if resource.namespaced and namespace else ""
+    return f"{resource.prefix}{inside}/{resource.name}"
+
+
+def fill(text: str, case: Case, suffix: str) -> str:
+    """Put the name and number of a script's object into a text of its sample."""
+    return text.replace("{name}", case.name(suffix)).replace("{n}", str(case.number))
+
+
+def filled(body: Json, case: Case, suffix: str, **metadata: Any) -> Json:
+    """Make an object of a sample: names filled in, and labelled as this run's."""
+
+    def walk(value: Any) -> Any:
+        if isinstance(value, str):
+            return fill(value, case, suffix)
+        if isinstance(value, dict):
+            return {walk(key): walk(member) for key, member in value.items()}
+        return [walk(member) for member in value] if isinstance(value, list) else value
+
+    made: Json = walk(body)
+    held = {"name": case.name(suffix)} | made.get("metadata", {}) | metadata
+    held["labels"] = LABELS | (held.get("labels") or {})
+    return made | {"metadata": {key: value for key, value in held.items() if value is not None}}
+
+
+__all__ = [
+    "ADMIN",
+    "DRY_RUN",
+    "JSON",
+    "LABELS",
+    "OTHER",
+    "OWN",
+    "RUN",
+    "Ask",
+    "Case",
+    "End",
+    "Memory",
+    "NotApplicable",
+    "NotEvaluated",
+    "Quirk",
+    "Reading",
+    "Reply",
+    "Sample",
+    "Script",
+    "Seen",
+    "Steps",
+    "Subject",
+    "Violation",
+    "World",
+    "at",
+    "collection_of",
+    "expect",
+    "fail",
+    "filled",
+    "need",
+]
