@@ -17,6 +17,7 @@ Json = dict[str, Any]
 Mode = Literal["observe", "dry-run", "full"]
 Expect = Literal["authenticated", "unauthenticated"]
 WitnessKind = Literal["rbac", "status", "review", "authorizer"]
+Proof = Literal["proved", "reviewed", "inferred"]
 
 
 class Answer(StrEnum):
@@ -385,6 +386,76 @@ class Finding:
     identity: str
     witness: Witness
     evidence: tuple[str, ...]
+    description: str = ""  # what it lets an attacker do
+    fix: str = ""  # what ends it, in a sentence or as a patch
+    references: tuple[str, ...] = ()  # addresses of documents
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One step of an escalation path: by what means `source` becomes, or gets the rights of, `target`.
+
+    `proof` is how sure that is: a request was accepted (`proved`), a review said so (`reviewed`), or the rules alone
+    (`inferred`). `endpoint` is the row that the means is an instance of, where there is one.
+    """
+
+    source: str
+    target: str
+    means: str
+    proof: Proof
+    witness: Witness
+    endpoint: str = ""
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class EscalationPath:
+    """A shortest way from one subject to another or to cluster-admin; as sure as its least sure step.
+
+    `refused` is why the server did not let it happen, empty where it would.
+    """
+
+    id: str
+    severity: str
+    source: str
+    target: str
+    steps: tuple[Step, ...]
+    refused: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """One thing that differs from the baseline: `before` there, `after` here.
+
+    `kind` is what differs (`api`, `schema`, `permission`, `behaviour`, `risk`), `outcome` what the gate makes of it
+    (`fail`, `warn`, `pass` or `waived`). `affected` names objects, clients and identities.
+    """
+
+    id: str
+    kind: str
+    severity: str
+    title: str
+    before: str
+    after: str
+    outcome: str
+    endpoint: str = ""
+    identity: str = ""
+    affected: tuple[str, ...] = ()
+    advice: str = ""
+    waiver: str = ""  # reason, owner and end date of what waives it
+
+
+@dataclass(frozen=True, slots=True)
+class Gate:
+    """What the gate says of a run: whether it may pass, and why in one sentence.
+
+    `baseline` names the run that it was held against; `differences` is None where there was none.
+    """
+
+    passed: bool
+    reason: str
+    baseline: str = ""
+    differences: tuple[Difference, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -414,7 +485,7 @@ class RunInfo:
 
 @dataclass(frozen=True, slots=True)
 class Matrix:
-    """The judged run: all that any report shows, every list in plan order."""
+    """The judged run: all that any report shows, every list in plan order. None is what was not part of the run."""
 
     run: RunInfo
     identities: tuple[Identity, ...]
@@ -422,3 +493,5 @@ class Matrix:
     cells: tuple[Cell, ...]
     checks: tuple[CheckResult, ...] = ()
     findings: tuple[Finding, ...] = ()
+    paths: tuple[EscalationPath, ...] | None = None
+    gate: Gate | None = None
