@@ -6,10 +6,12 @@ in, at the last moment, and takes them out of every answer. So two equal runs ar
 
 from __future__ import annotations
 
+import hashlib
 import re
 from dataclasses import dataclass, field
 
 OWN, OTHER, ABSENT, RUN = "{own}", "{other}", "{absent}", "{run}"
+ADDRESS = "{address}"  # the beginning of the run's own IPv6 addresses, for objects that are named by one
 
 # What servers put into messages that differs from run to run: uids and moments.
 _UID = re.compile(r"\b[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}\b")
@@ -18,15 +20,24 @@ _MOMENT = re.compile(r"\b\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?(?:Z|[+-]\d\d:\
 
 @dataclass(frozen=True, slots=True)
 class Placeholders:
-    """The real names of one run: its id, its two namespaces and a name that no object has."""
+    """The real names of one run: its id, its two namespaces and a name that no object has.
+
+    `address` begins the IPv6 addresses of this run alone, for objects whose name is one: RFC 3849 sets these aside for
+    documentation, and no host has any.
+    """
 
     run: str
     own: str
     other: str
     absent: str
+    address: str = field(init=False)
     _pairs: tuple[tuple[str, str], ...] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
+        digest = hashlib.sha256(self.run.encode()).digest()
+        # Without leading zeros, as an address is canonically written.
+        parts = [int.from_bytes(digest[i : i + 2], "big") | 0x1000 for i in (0, 2)]
+        object.__setattr__(self, "address", "2001:db8:{:x}:{:x}::".format(*parts))
         pairs = {self.own: OWN, self.other: OTHER, self.absent: ABSENT, self.run: RUN}
         # A namespace that the run did not make keeps its name: it is no secret of the run and rules speak of it.
         made = {real: word for real, word in pairs.items() if self.run in real}
@@ -38,12 +49,20 @@ class Placeholders:
         """Put the real names in."""
         if "{" not in text:
             return text
-        return (
-            text.replace(OWN, self.own).replace(OTHER, self.other).replace(ABSENT, self.absent).replace(RUN, self.run)
-        )
+        for word, real in (
+            (OWN, self.own),
+            (OTHER, self.other),
+            (ABSENT, self.absent),
+            (RUN, self.run),
+            (ADDRESS, self.address),
+        ):
+            text = text.replace(word, real)
+        return text
 
     def mask(self, text: str) -> str:
         """Take the run's names out."""
+        if self.address in text:
+            text = text.replace(self.address, ADDRESS)
         if self.run not in text:
             return text
         for real, word in self._pairs:

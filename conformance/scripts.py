@@ -7,6 +7,7 @@ receives the same when the engine drives it live and when a saved run is judged 
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -303,7 +304,11 @@ def collection_of(resource: Resource, namespace: str = OWN) -> str:
 
 
 def fill(text: str, case: Case, suffix: str) -> str:
-    """Put the name and number of a script's object into a text of its sample."""
+    """Put the name and number of a script's object into a text of its sample; `{host}` ends an address of its own."""
+    if "{host}" in text:
+        number = zlib.crc32(case.name(suffix).encode())
+        # Two parts without leading zeros, as an address is canonically written.
+        text = text.replace("{host}", f"{number >> 16 | 0x1000:x}:{number & 0xFFFF | 0x1000:x}")
     return text.replace("{name}", case.name(suffix)).replace("{n}", str(case.number))
 
 

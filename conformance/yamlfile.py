@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     Reader: TypeAlias = "Callable[[Node], Any]"
 
 _TAG = "tag:yaml.org,2002:"
+_DEEPEST = 64  # levels of a tree; an anchor within itself would have no end
 _KINDS = {
     "str": "text",
     "int": "a number",
@@ -155,6 +156,17 @@ def plain(node: Node) -> str | float | bool | list[Any]:
         number: float = yaml.safe_load(node.node.value)
         return number
     return flag(node) if node.node.tag == f"{_TAG}bool" else text(node)
+
+
+def tree(node: Node, depth: int = 0) -> Any:
+    """Read whatever JSON has, nested as it may be, as an object of an API is."""
+    if depth > _DEEPEST:
+        raise node.wrong("is nested too deeply")
+    if isinstance(node.node, yaml.MappingNode):
+        return {key: tree(value, depth + 1) for key, value in node.pairs().items()}
+    if isinstance(node.node, yaml.SequenceNode):
+        return [tree(entry, depth + 1) for entry in node.items()]
+    return None if node.node.tag == f"{_TAG}null" else plain(node)
 
 
 def date(node: Node) -> dt.date:
