@@ -31,7 +31,7 @@ def main(arguments: list[str]) -> int:
             return only_pairs(whole(*given, **named))
 
         plan.make = pairs
-    return audit.main(config.load({"reports": Path(reports)}), ())
+    return audit.main(config.load({"reports": Path(reports), "checks": "--checks" in arguments}), ())
 
 
 def take(cluster: Cluster) -> None:

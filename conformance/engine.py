@@ -19,18 +19,24 @@ import orjson
 import pycurl
 
 from conformance import transport
+from conformance.driver import Driven
 from conformance.model import Access, Attributes, Outcome, Request, Response, Review
-from conformance.transport import Exchange
+from conformance.scripts import ADMIN_ACCESS, Planned
+from conformance.transport import Exchange, Following
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
+    from conformance.driver import Sending, Validate
     from conformance.model import Identity
     from conformance.placeholders import Placeholders
     from conformance.plan import Call, Plan, Row
+    from conformance.scripts import Case, Script
 
 CONCURRENCY = 16
 AHEAD = 12
+SCRIPTS_AHEAD = 64  # begun and not asked for yet: they take several steps each, and some wait for a stream
+STREAMS = 32  # followed at once, beside the requests in flight: they wait more than they work
 TRIES = 4
 WAIT_AT_MOST = 10.0  # seconds that a server's Retry-After is honoured
 _RETRIED = frozenset({429, 502, 503, 504})
@@ -76,6 +82,7 @@ class _Work:
     renewed: bool = False
     shown: Access | None = None  # the credential that went with it: another may have been had since
     exchange: Exchange | None = None
+    sending: Sending | None = None  # the step of a script that it is
 
 
 @dataclass(slots=True)
@@ -96,12 +103,17 @@ class Engine:
         limits: Limits,
         *,
         user_agent: str = transport.USER_AGENT,
+        scripts: Callable[[Planned], tuple[Script, Case]] | None = None,
+        validate: Validate | None = None,
     ) -> None:
         self.counters = Counters()
         self._plan = plan
         self._accesses = dict(accesses)
         if reviewer is not None:
             self._accesses[_REVIEWER] = reviewer
+        self._scripts, self._validate = scripts, validate
+        self._driven: dict[str, Driven] = {}
+        self._streams = 0
         self._self_review = reviewer is None
         self._identities = {identity.name: identity for identity in plan.identities}
         self._placeholders = placeholders
@@ -116,7 +128,7 @@ class Engine:
         self._later: list[tuple[float, int, _Work]] = []
         self._ticket = count()
         self._begun: dict[str, _Begun] = {}
-        self._rows: Iterator[Row] = iter(())
+        self._rows: Iterator[Row | Planned] = iter(())
         self._next_slot = 0.0
         self._last_plain: Request | None = None
         self._last_filled = Request("", "")
@@ -137,12 +149,19 @@ class Engine:
         self._idle.clear()
         self._multi.close()
 
-    def run_ahead(self, rows: Iterable[Row]) -> None:
-        """Say which rows will be wanted, in this order, so that they are asked before they are waited for."""
+    def run_ahead(self, rows: Iterable[Row | Planned]) -> None:
+        """Say which rows and scripts will be wanted, in this order: they are asked before they are waited for."""
         self._rows = iter(rows)
 
-    def begin(self, row: Row) -> None:
-        """Start asking a row now."""
+    def begin(self, row: Row | Planned) -> None:
+        """Start asking a row, or a script, now."""
+        if isinstance(row, Planned):
+            if row.id not in self._driven:
+                assert self._scripts is not None  # noqa: S101  # a plan with scripts comes with them
+                script, case = self._scripts(row)
+                driven = self._driven[row.id] = Driven(row, case, script, self._placeholders, self._validate)
+                self._take(driven)
+            return
         if row.id in self._begun:
             return
         works = [self._work(row, call) for call in self._plan.calls(row)]
@@ -156,6 +175,22 @@ class Engine:
             self._pump()
         self._top_up()
         return self._begun.pop(row.id).answers
+
+    def script(self, planned: Planned) -> Driven:
+        """Wait until a script has ended and what it made is gone, and hand it out once."""
+        self.begin(planned)
+        while self._driven[planned.id].ending is None:
+            self._pump()
+        self._top_up()
+        return self._driven.pop(planned.id)
+
+    def _take(self, driven: Driven) -> None:
+        """Take what a script wants to be sent; the steps that follow come before new rows and scripts."""
+        while driven.ready:
+            sending = driven.ready.popleft()
+            key = (sending.ask.identity, "script", "")
+            work = _Work(driven.planned.id, key, sending.ask.identity or ADMIN_ACCESS, sending.request, sending=sending)
+            self._ready.append(work)
 
     # --- the pump ---
 
@@ -184,9 +219,9 @@ class Engine:
         while self._later and self._later[0][0] <= now:
             self._ready.appendleft(heapq.heappop(self._later)[2])
         window = int(self._window)
-        while len(self._flying) < window:
+        while len(self._flying) - min(self._streams, STREAMS) < window:
             if not self._ready:
-                if len(self._begun) >= AHEAD:
+                if len(self._begun) >= AHEAD or len(self._driven) >= SCRIPTS_AHEAD:
                     return
                 row = next(self._rows, None)
                 if row is None:
@@ -210,10 +245,24 @@ class Engine:
         else:
             handle = pycurl.Curl()
             transport.prepare(handle, access, user_agent=self._user_agent)
-        work.exchange = Exchange(handle, access, work.request, keep=_KEEP)
+        if work.sending is not None:
+            work.exchange = self._step_of(handle, access, work.sending)
+        else:
+            work.exchange = Exchange(handle, access, work.request, keep=_KEEP)
         work.tries += 1
         self._flying[handle] = work
         self._multi.add_handle(handle)
+
+    def _step_of(self, handle: pycurl.Curl, access: Access, sending: Sending) -> Exchange:
+        if not sending.ask.is_watch:
+            return Exchange(handle, access, sending.request)
+        self._streams += 1
+
+        def opened() -> None:
+            sending.is_open()
+            self._take(sending.driven)
+
+        return Following(handle, access, sending.request, enough=sending.enough, opened=opened, seconds=sending.seconds)
 
     def _collect(self) -> int:
         done = 0
@@ -233,6 +282,7 @@ class Engine:
         assert exchange is not None  # noqa: S101  # set when it was sent
         response = exchange.response(handle, error, code)
         work.exchange = None
+        self._streams -= isinstance(exchange, Following)
         self._multi.remove_handle(handle)
         if self._limits.gentle:
             self._window = self._pace.window(self._window, self._limits.concurrency, response)
@@ -245,6 +295,11 @@ class Engine:
             handle.close()  # it holds a certificate that is no longer shown
         self.counters.sent += 1
         self.counters.failed += response.error is not None
+        if work.sending is not None:
+            driven = work.sending.driven
+            driven.arrived(work.sending, response, exchange.lines if isinstance(exchange, Following) else None)
+            self._take(driven)
+            return
         begun = self._begun[work.row]
         begun.answers[work.key] = self._read(work, response)
         begun.left -= 1
@@ -259,6 +314,8 @@ class Engine:
             self._later_by(work, 0.0)
             return True
         transient = response.error is not None or response.status in _RETRIED
+        if work.sending is not None and response.status in work.sending.ask.expects:
+            return False
         if not transient or work.tries >= TRIES or any(answer in response.body for answer in _ANSWERS):
             return False
         asked_for = response.headers.get("retry-after", "")

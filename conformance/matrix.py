@@ -8,14 +8,16 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from conformance import contract
 from conformance.judge import Judge, unasked
 from conformance.model import Cell, Identity, Matrix, Outcome, RunInfo, Verdict
 from conformance.oracles.rules import Rules
+from conformance.scripts import Ending, Planned, subjects
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from conformance.model import Attributes, Decision, Rbac
+    from conformance.model import Attributes, CheckResult, Decision, Rbac
     from conformance.plan import Row
     from conformance.store import SavedRun, StoredRow
 
@@ -42,8 +44,12 @@ def changed_rows(before: Rbac, after: Rbac, identities: Iterable[Identity], rows
     return [row for row in rows if any(settled.changed(identity, row.attributes) for identity in known)]
 
 
-def judged(saved: SavedRun, already: Mapping[str, tuple[Cell, ...]] | None = None) -> Matrix:
-    """Judge a saved run; rows that this process has judged `already` are not judged once more."""
+def judged(
+    saved: SavedRun,
+    already: Mapping[str, tuple[Cell, ...]] | None = None,
+    checked: Mapping[str, CheckResult] | None = None,
+) -> Matrix:
+    """Judge a saved run; rows and scripts that this process has judged `already` are not judged once more."""
     known = already or {}
     head, tail = saved.head, saved.tail
     rules = Rules(saved.snapshot.rbac)
@@ -68,7 +74,9 @@ def judged(saved: SavedRun, already: Mapping[str, tuple[Cell, ...]] | None = Non
             continue
         asked += len(head.identities)
         cells.extend(known.get(row.id) or judge.row(row, stored.answers))
-    incomplete = any(cell.verdict in {Verdict.ERROR, Verdict.NOT_EVALUATED} for cell in cells)
+    checks = _checks(saved, checked or {})
+    verdicts = {each.verdict for each in cells} | {each.verdict for each in checks}
+    incomplete = bool(verdicts & {Verdict.ERROR, Verdict.NOT_EVALUATED})
     info = RunInfo(
         id=head.id,
         started_at=head.started_at,
@@ -90,7 +98,40 @@ def judged(saved: SavedRun, already: Mapping[str, tuple[Cell, ...]] | None = Non
         server=head.server,
         again=head.again,
     )
-    return Matrix(info, head.identities, tuple(endpoints), tuple(cells))
+    return Matrix(info, head.identities, tuple(endpoints), tuple(cells), checks)
+
+
+def planned(saved: SavedRun) -> list[Planned]:
+    """List the scripts of a saved run."""
+    world = saved.world
+    if world is None:
+        return []
+    known = {subject.id: subject for subject in subjects(world)}
+    # Of a stored script only its place in the plan is wanted here.
+    every = {each.id: each for each in contract.planned(world)}
+    stored = saved.scripts(without=every)
+    return [every.get(it.id) or Planned(it.check, known[it.subject], it.number) for it in stored]
+
+
+def _checks(saved: SavedRun, checked: Mapping[str, CheckResult]) -> tuple[CheckResult, ...]:
+    """Give the results of the scripts, those that are known and those that are said again, then of idle checks."""
+    world = saved.world
+    if world is None:
+        return ()
+    asked_by = contract.asker(world.identities)
+    known = {subject.id: subject for subject in subjects(world)}
+    results, laid = [], []
+    for stored in saved.scripts(without=checked):
+        planned = Planned(stored.check, known[stored.subject], stored.number)
+        laid.append(planned)
+        if stored.id in checked:
+            results.append(checked[stored.id])
+            continue
+        ended = Ending(Verdict.NOT_EVALUATED, f"not asked: {saved.tail.interrupted or 'beyond --max-requests'}")
+        if stored.asked:
+            ended = contract.replayed(planned, world, stored.exchanges)
+        results.append(contract.result(planned, ended, asked_by, world.minor))
+    return (*results, *contract.idle(world, laid, asked_by))
 
 
 def _anew(cell: Cell) -> Cell:
@@ -104,7 +145,7 @@ def exit_code(judged: Matrix, *, allow_partial: bool) -> int:
     """0 nothing failed and complete, else 1."""
     if any(cell.verdict in {Verdict.FAIL, Verdict.ERROR} for cell in judged.cells):
         return 1
-    if any(check.verdict is Verdict.FAIL for check in judged.checks):
+    if any(check.verdict in {Verdict.FAIL, Verdict.ERROR} for check in judged.checks):
         return 1
     return 0 if judged.run.complete or allow_partial else 1
 

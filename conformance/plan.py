@@ -16,6 +16,8 @@ from conformance.probe import attributes_of, named_request_of, refusal, request_
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
+    from conformance.scripts import Planned
+
 MAX_NAMES = 20  # of one cell that are asked; the rest is counted in its note
 _SWEPT = ("own", "all", "other")
 _CLUSTER_WIDE = frozenset({"list", "watch"})
@@ -57,13 +59,14 @@ class Call:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """All rows in order, the identities, and which oracles are asked."""
+    """All rows in order, then all scripts, the identities, and which oracles are asked."""
 
     rows: tuple[Row, ...]
     identities: tuple[Identity, ...]
     oracles: tuple[str, ...]
     mode: Mode
     namespaces: Mapping[str, tuple[str, ...]]
+    scripts: tuple[Planned, ...] = ()
 
     def calls(self, row: Row) -> Iterator[Call]:
         """Every request of a row: for each identity the probe, the review, and both for each name that rules grant."""

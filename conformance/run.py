@@ -13,13 +13,14 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
-from conformance import __version__, clusters, identities, plan, snapshot, store
+from conformance import __version__, clusters, contract, identities, plan, snapshot, store, survey
 from conformance.config import words
 from conformance.errors import UsageError
 from conformance.identities import stage
 from conformance.identities.leftovers import RUN
 from conformance.oracles.rules import Rules
 from conformance.placeholders import OTHER, OWN, Placeholders
+from conformance.scripts import ADMIN_ACCESS, Planned
 from conformance.transport import USER_AGENT, Client
 
 if TYPE_CHECKING:
@@ -32,9 +33,11 @@ if TYPE_CHECKING:
     from conformance.identities.stage import Prepared
     from conformance.model import Access, Cluster, Identity, Mode, Rbac, Snapshot
     from conformance.plan import Plan, Row
+    from conformance.scripts import Case, Script, World
 
 _SHARED_QPS, _SHARED_CONCURRENCY = 50.0, 8
 _CREATED = 201
+_SCRIPT_AT_MOST = 40  # requests
 _LATER = ("expectations", "baseline", "waivers")
 _GIVEN = ("uid", "resourceVersion", "creationTimestamp")  # by the server, to each object anew
 
@@ -51,18 +54,25 @@ class Work:
     limits: Limits
     user_agent: str
     max_requests: int | None = None
+    world: World | None = None
+
+    def script(self, planned: Planned) -> tuple[Script, Case]:
+        """Give the script of a check and its case."""
+        assert self.world is not None  # noqa: S101  # there are no scripts without it
+        return contract.begin(planned, self.world)
 
     def rules(self) -> Rules:
         """Compile the rules oracle."""
         return Rules(self.snapshot.rbac)
 
-    def beyond(self, rows: Iterable[Row]) -> frozenset[str]:
-        """Name the rows, of these in this order, that --max-requests leaves no request for."""
+    def beyond(self, rows: Iterable[Row | Planned]) -> frozenset[str]:
+        """Name the rows and scripts, of these in this order, that --max-requests leaves no request for."""
         if self.max_requests is None:
             return frozenset()
         spent, left = 0, set()
         for row in rows:
-            spent += sum(1 for _ in self.plan.calls(row))
+            # How many a script will send only its answers tell.
+            spent += _SCRIPT_AT_MOST if isinstance(row, Planned) else sum(1 for _ in self.plan.calls(row))
             if spent > self.max_requests:
                 left.add(row.id)
         return frozenset(left)
@@ -107,6 +117,9 @@ def ready(options: Options, stack: ExitStack, say: Callable[[str], None], select
     rules = Rules(frozen.rbac)
     scopes = _scopes(options.namespaces, frozen, known, rules)
     laid = plan.make(frozen, known, grants=rules, mode=mode, oracles=options.oracles, namespaces=scopes)
+    world = survey.world(client, cluster, frozen, known, mode) if options.checks else None
+    if world is not None:
+        laid = replace(laid, scripts=contract.planned(world))
     head = store.Head(
         id=run_id,
         started_at=f"{started_at:%Y-%m-%dT%H:%M:%SZ}",
@@ -126,11 +139,12 @@ def ready(options: Options, stack: ExitStack, say: Callable[[str], None], select
         plan=laid,
         snapshot=frozen,
         placeholders=placeholders,
-        accesses={column.identity.name: column.access for column in columns},
+        accesses={column.identity.name: column.access for column in columns} | {ADMIN_ACCESS: cluster.admin},
         reviewer=_reviewer(client, cluster, options),
         limits=_limits(options, cluster),
         user_agent=f"{USER_AGENT} run/{run_id}",
         max_requests=options.max_requests,
+        world=world,
     )
     return Ready(options, cluster, work, head, client, prepared, started)
 

@@ -21,22 +21,24 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from conformance import config as options_of
-from conformance import matrix, report, run, store
+from conformance import contract, matrix, report, run, store
 from conformance.engine import Counters, Engine
 from conformance.errors import ConformanceError
 from conformance.judge import Judge
 from conformance.model import Cell, Verdict
+from conformance.plan import Row
+from conformance.scripts import Planned
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterable, Iterator
 
     from conformance.config import Options
-    from conformance.model import Matrix, Rbac
-    from conformance.plan import Row
+    from conformance.model import CheckResult, Matrix, Rbac
     from conformance.run import Ready, Work
 
+_CONTRACT = Path(__file__).resolve().parent / "suites" / "test_contract.py"
 _LINE = "kube_conformance_row"  # the attribute of a report that carries a row's line
-_ROW = pytest.StashKey["Row"]()
+_ROW = pytest.StashKey["Row | Planned"]()
 _INTERRUPTED, _FAILED = 2, 1
 _REREAD_SECONDS = 2.0
 _NO_CLUSTER = (
@@ -62,6 +64,7 @@ class Asker:
         self._engine: Engine | None = None
         self._judge: Judge | None = None
         self.judged: dict[str, tuple[Cell, ...]] = {}  # of this process, so that they need not be judged once more
+        self.results: dict[str, CheckResult] = {}
         self._lines: dict[str, bytes] = {}
         self._distributed = work is not None
         self._beyond: frozenset[str] = frozenset()  # rows that --max-requests leaves no request for
@@ -69,10 +72,18 @@ class Asker:
     # --- collection ---
 
     def pytest_generate_tests(self, metafunc: pytest.Metafunc) -> None:
-        """Parametrize over the endpoints of the plan."""
-        if "endpoint" not in metafunc.fixturenames or not metafunc.module.__name__.startswith("conformance.suites"):
+        """Parametrize over the endpoints of the plan, or over its scripts."""
+        if not metafunc.module.__name__.startswith("conformance.suites"):
             return
-        metafunc.parametrize("endpoint", [_param(row) for row in self.rows()] or [pytest.param(None, id="no-cluster")])
+        if "endpoint" in metafunc.fixturenames:
+            rows = [_param(row) for row in self.rows()]
+            metafunc.parametrize("endpoint", rows or [pytest.param(None, id="no-cluster")])
+        elif "contract" in metafunc.fixturenames:
+            metafunc.parametrize("contract", [_contract_param(each) for each in self.scripts()])
+
+    def scripts(self) -> Iterable[Planned]:
+        """Give the scripts to make items of."""
+        return self.work.plan.scripts if self.work else ()
 
     def rows(self) -> Iterable[Row]:
         """Give the rows to make items of."""
@@ -82,8 +93,14 @@ class Asker:
     def pytest_itemcollected(self, item: pytest.Item) -> None:
         """Remember an item's row where it is quickly found."""
         spec = getattr(item, "callspec", None)
-        if spec is not None and spec.params.get("endpoint") is not None:
-            item.stash[_ROW] = spec.params["endpoint"]
+        found = [spec.params.get(name) for name in ("endpoint", "contract")] if spec is not None else []
+        for unit in found:
+            if isinstance(unit, Row | Planned):
+                item.stash[_ROW] = unit
+
+    def pytest_ignore_collect(self, collection_path: Path) -> bool | None:
+        """Leave the suite of checks out where there are none: what is not asked needs no item."""
+        return (collection_path == _CONTRACT and not any(True for _ in self.scripts())) or None
 
     # --- asking ---
 
@@ -92,7 +109,7 @@ class Asker:
         """Tell the engine what will be wanted, in the order that is left after deselection."""
         if self.work is None or session.config.option.collectonly or not session.items:
             return
-        chosen = [row for item in session.items if (row := item.stash.get(_ROW, None)) is not None]
+        chosen = [unit for item in session.items if (unit := item.stash.get(_ROW, None)) is not None]
         self._beyond = self.work.beyond(chosen)
         self._judge = Judge(self.work.plan.identities, self.work.plan.oracles, self.work.rules())
         gc.collect()
@@ -104,12 +121,13 @@ class Asker:
             self.work.placeholders,
             self.work.limits,
             user_agent=self.work.user_agent,
+            scripts=self.work.script,
         )
         self.counters = self._engine.counters
         if not self._distributed:
             self._engine.run_ahead(self._affordable(session.items))
 
-    def _affordable(self, items: Iterable[pytest.Item]) -> Iterator[Row]:
+    def _affordable(self, items: Iterable[pytest.Item]) -> Iterator[Row | Planned]:
         for item in items:
             row = item.stash.get(_ROW, None)
             if row is not None and row.id not in self._beyond:
@@ -136,6 +154,21 @@ class Asker:
             pytest.skip("not evaluated yet: the policy changed during the run; asked again after the last probe")
         self.judged[row.id] = cells
         return cells
+
+    def checked(self, planned: Planned) -> CheckResult:
+        """Drive a script to its end (or wait for what runs ahead), keep its line for the store, and give its result."""
+        assert self.work is not None  # noqa: S101  # there are no items without work
+        assert self.work.world is not None  # noqa: S101
+        assert self._engine is not None  # noqa: S101
+        if planned.id in self._beyond:
+            pytest.skip("not evaluated: beyond --max-requests")
+        driven = self._engine.script(planned)
+        assert driven.ending is not None  # noqa: S101  # it has ended
+        self._lines[planned.id] = store.script_line(planned, driven.exchanges, driven.ending)
+        world = self.work.world
+        result = contract.result(planned, driven.ending, contract.asker(world.identities), world.minor)
+        self.results[planned.id] = result
+        return result
 
     def policy_changed(self, row: Row) -> bool:
         """Say whether RBAC decides a row otherwise by now; a worker can't tell and leaves it to the controller."""
@@ -180,6 +213,31 @@ class Asker:
         if skipped and not failing:
             pytest.skip("not evaluated: " + "; ".join(f"{cell.identity}: {cell.note}" for cell in skipped))
         return cells
+
+    @pytest.fixture(name="result")
+    def _result(self, contract: Planned | None) -> CheckResult:
+        """Give the result of a check on a subject; what could not be found out is an error or a skip, never a pass."""
+        if contract is None or self._engine is None:
+            pytest.fail(_NO_CLUSTER, pytrace=False)
+        result = self.checked(contract)
+        if result.verdict is Verdict.ERROR:
+            pytest.fail(result.note, pytrace=False)
+        if result.verdict in {Verdict.NOT_EVALUATED, Verdict.NOT_APPLICABLE}:
+            pytest.skip(f"{result.verdict.replace('-', ' ')}: {result.note}")
+        return result
+
+
+def _contract_param(planned: Planned) -> Any:
+    subject, resource = planned.subject, planned.subject.resource
+    mark = pytest.mark.endpoint(
+        group=subject.group,
+        version=subject.version,
+        resource=resource.name if resource else "",
+        subresource=resource.subresource if resource else "",
+        verb=planned.verb,
+        scope="own" if resource and resource.namespaced else "cluster",
+    )
+    return pytest.param(planned, id=planned.id, marks=mark)
 
 
 def _param(row: Row) -> Any:
@@ -254,6 +312,15 @@ class Controller(Asker):
         except ConformanceError:
             return ()
 
+    def scripts(self) -> Iterable[Planned]:
+        """Give the plan's scripts; to be listed only, those of the last run will do."""
+        if self.work is not None or not self._lists:
+            return super().scripts()
+        try:
+            return matrix.planned(store.SavedRun(self.options.reports / "latest"))
+        except ConformanceError:
+            return ()
+
     @pytest.hookimpl(optionalhook=True)
     def pytest_configure_node(self, node: Any) -> None:
         """Give a worker all that it needs, and its part of how hard the server may be asked."""
@@ -283,8 +350,8 @@ class Controller(Asker):
     def pytest_collection_finish(self, session: pytest.Session) -> None:
         """Learn which rows are left after deselection."""
         if session.items:
-            rows = (item.stash.get(_ROW, None) for item in session.items)
-            self._selected = {row.id for row in rows if row is not None}
+            units = (item.stash.get(_ROW, None) for item in session.items)
+            self._selected = {unit.id for unit in units if unit is not None}
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Keep what was asked, whoever asked it."""
@@ -339,9 +406,20 @@ class Controller(Asker):
         try:
             changed = None if after is None else replace(made.work.snapshot, rbac=after)
             file = partial / store.FILE
-            store.write(file, made.head, made.work.snapshot, rows, self._segment, tail=tail, after=changed)
+            scripts = [each for each in made.work.plan.scripts if self._selected is None or each.id in self._selected]
+            store.write(
+                file,
+                made.head,
+                made.work.snapshot,
+                rows,
+                self._segment,
+                tail=tail,
+                after=changed,
+                scripts=scripts,
+                world=made.work.world,
+            )
             saved = store.SavedRun(file)
-            self.matrix = matrix.judged(saved, self.judged)
+            self.matrix = matrix.judged(saved, self.judged, self.results)
             report.write_all(self.matrix, partial, matrix.StoredEvidence(saved))
             partial.chmod(0o755)
             self.directory = reports / made.head.id

@@ -8,10 +8,11 @@ receives the same when the engine drives it live and when a saved run is judged 
 from __future__ import annotations
 
 import zlib
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NoReturn
 
+from conformance.model import Verdict
 from conformance.placeholders import OTHER, OWN, RUN
 
 if TYPE_CHECKING:
@@ -19,12 +20,14 @@ if TYPE_CHECKING:
 
 JSON = "application/json"
 RUN_LABEL = "kube-conformance.io/run"
+CASE_LABEL = "kube-conformance.io/case"  # which script of a run made it
 MANAGED_BY = "app.kubernetes.io/managed-by"
 MANAGER = "kube-conformance"
 LABELS = {MANAGED_BY: MANAGER, RUN_LABEL: RUN}
 DRY_RUN = ("dryRun", "All")
 
 ADMIN = ""  # the run's own access, as which checks ask unless they say otherwise
+ADMIN_ACCESS = "\0admin"  # its key among the accesses of identities
 
 Steps = Generator["Ask | tuple[Ask, ...]", Any, None]  # an Ask is answered by a Reply, a tuple by a tuple of them
 Script = Callable[["Case"], Steps]
@@ -49,7 +52,7 @@ class Ask:
     `body` is JSON (sent compact), or bytes and text that are sent as they are, with a Content-Type of `headers`.
     `identity` is a name of the run's identities, ADMIN, or a credential `@NAME` of docs/checks.md.
     `read` makes of the answer what the script gets as `Reply.body` and what is stored; without it the objects of this
-    run come whole, of all others only kind, apiVersion and name.
+    script come whole (`managed` says whether with managedFields), of all others only kind, apiVersion and name.
     `expects` are statuses that would be asked again (429, 503, 504) and are an answer here.
     For a watch, `ends` says after which events it is over; it ends after `seconds` in any case.
     """
@@ -61,6 +64,7 @@ class Ask:
     headers: tuple[tuple[str, str], ...] = ()
     identity: str = ADMIN
     read: Reading | None = field(default=None, compare=False)
+    managed: bool = False
     expects: frozenset[int] = frozenset()
     ends: Callable[[list[Any]], bool] | None = field(default=None, compare=False)
     seconds: float = 0.0
@@ -150,6 +154,30 @@ class Quirk(End):
         self.name = name
 
 
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """What a script came to, before anybody asked whether its violation is a known quirk."""
+
+    verdict: Verdict
+    note: str = ""
+
+
+def ending(raised: Exception | None) -> Ending:
+    """Say what it means that a script ended so; None is its last line."""
+    match raised:
+        case None:
+            return Ending(Verdict.PASS)
+        case Violation():
+            return Ending(Verdict.FAIL, str(raised))
+        case Quirk(name=name):
+            return Ending(Verdict.INFO, f"{name}: {raised}")
+        case NotEvaluated():
+            return Ending(Verdict.NOT_EVALUATED, str(raised))
+        case NotApplicable():
+            return Ending(Verdict.NOT_APPLICABLE, str(raised))
+    return Ending(Verdict.ERROR, f"the check itself broke: {type(raised).__name__}: {raised}")
+
+
 def fail(note: str) -> NoReturn:
     """End with a violation."""
     raise Violation(note)
@@ -219,7 +247,8 @@ class Subject:
 class World:
     """What is known of the cluster and the run when a script begins. `features` are what is there beside the server.
 
-    `node`: a ready node; `ours`: we created the cluster; `@NAME`: a credential that was prepared.
+    `node`: a ready node; `ours`: we created the cluster; `@NAME`: a credential that was prepared. `custom` are the
+    names of custom resources, as `plural.group`.
     """
 
     catalog: Catalog
@@ -228,6 +257,7 @@ class World:
     server_version: str
     openapi: Mapping[str, str] = field(default_factory=dict)
     features: frozenset[str] = frozenset()
+    custom: frozenset[str] = frozenset()
     samples: Mapping[str, Sample] = field(default_factory=dict)  # by the subject id of their resource
 
     @property
@@ -235,6 +265,55 @@ class World:
         """The server's minor version."""
         digits = self.server_version.removeprefix("v").split(".")[1] if "." in self.server_version else "0"
         return int("".join(letter for letter in digits if letter.isdigit()) or 0)
+
+
+def subjects(world: World) -> Iterator[Subject]:
+    """Give all that can be asked about: the server, then each group version with its resources and subresources."""
+    yield Subject("server")
+    parents: dict[str, Resource] = {}
+    last = ""
+    for resource in world.catalog.resources:
+        version = resource.group_version
+        if version != last:
+            last = version
+            yield Subject(version, resource.group, resource.version, aggregated=version in world.catalog.aggregated)
+        key = f"{version}/{resource.name}"
+        if not resource.subresource:
+            parents[key] = resource
+        yield Subject(
+            f"{version}/{resource.plural}",
+            resource.group,
+            resource.version,
+            resource,
+            parents.get(key) if resource.subresource else None,
+            world.samples.get(key),
+            custom=f"{resource.name}.{resource.group}" in world.custom,
+            aggregated=version in world.catalog.aggregated,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Planned:
+    """A script in the plan: which check asks which subject, and its number in the run."""
+
+    check: str
+    subject: Subject
+    number: int
+    verb: str = ""  # the first of the verbs that it is about
+
+    @property
+    def id(self) -> str:
+        """The stable name, as in `test_contract[LIST-LIMIT|apps/v1/deployments]`."""
+        return f"{self.check}|{self.subject.id}"
+
+
+@dataclass(frozen=True, slots=True)
+class Exchange:
+    """What a script asked, and the reply."""
+
+    ask: Ask
+    reply: Reply
+    seconds: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -259,7 +338,22 @@ class Case:
 
     def name(self, suffix: str = "a") -> str:
         """Name an object of this script."""
-        return f"kc-{RUN}-{self.number:x}{suffix}"
+        return f"{self.prefix}{suffix}"
+
+    @property
+    def prefix(self) -> str:
+        """How the names of this script's objects begin."""
+        return f"kc-{RUN}-{self.number:x}-"
+
+    @property
+    def labels(self) -> dict[str, str]:
+        """The labels that tell this script's objects from all others."""
+        return LABELS | {CASE_LABEL: f"{self.number:x}"}
+
+    @property
+    def selector(self) -> tuple[str, str]:
+        """The query that selects this script's objects."""
+        return ("labelSelector", f"{RUN_LABEL}={RUN},{CASE_LABEL}={self.number:x}")
 
     def collection(self, namespace: str = OWN) -> str:
         """Give the path of the collection, in the run's namespace where the resource has one."""
@@ -324,24 +418,58 @@ def filled(body: Json, case: Case, suffix: str, **metadata: Any) -> Json:
 
     made: Json = walk(body)
     held = {"name": case.name(suffix)} | made.get("metadata", {}) | metadata
-    held["labels"] = LABELS | (held.get("labels") or {})
+    held["labels"] = case.labels | (held.get("labels") or {})
     return made | {"metadata": {key: value for key, value in held.items() if value is not None}}
+
+
+def replay(script: Script, case: Case, exchanges: Iterable[Exchange]) -> Ending:
+    """Let a script speak again over what was stored; it has to ask just what it asked then."""
+    stored = iter(exchanges)
+    steps = script(case)
+    given: Any = None
+    try:
+        while True:
+            wanted = steps.send(given)
+            asks = wanted if isinstance(wanted, tuple) else (wanted,)
+            replies = []
+            for ask in asks:
+                held = next(stored, None)
+                if held is None:
+                    return Ending(Verdict.NOT_EVALUATED, "the run ended before its last answer")
+                if (held.ask.method, held.ask.path) != (ask.method, ask.path):
+                    return Ending(Verdict.ERROR, "the run was made by another version of this check; audit again")
+                replies.append(held.reply)
+            given = tuple(replies) if isinstance(wanted, tuple) else replies[0]
+    except StopIteration:
+        return ending(None)
+    except Exception as raised:  # noqa: BLE001  # whatever a check raises is its ending
+        return ending(raised)
+    finally:
+        steps.close()
 
 
 __all__ = [
     "ADMIN",
+    "ADMIN_ACCESS",
+    "CASE_LABEL",
     "DRY_RUN",
     "JSON",
     "LABELS",
+    "MANAGED_BY",
+    "MANAGER",
     "OTHER",
     "OWN",
     "RUN",
+    "RUN_LABEL",
     "Ask",
     "Case",
     "End",
+    "Ending",
+    "Exchange",
     "Memory",
     "NotApplicable",
     "NotEvaluated",
+    "Planned",
     "Quirk",
     "Reading",
     "Reply",
@@ -354,8 +482,11 @@ __all__ = [
     "World",
     "at",
     "collection_of",
+    "ending",
     "expect",
     "fail",
     "filled",
     "need",
+    "replay",
+    "subjects",
 ]

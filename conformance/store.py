@@ -1,8 +1,9 @@
 """A run to disk and back.
 
 `run.jsonl.gz` is one JSON document a line: a head (who, where, how), the snapshot, one line for each row in plan order
-with every answer, and a tail (how it ended). What the run made stands in it as placeholders; timings are apart in `t`,
-so that two equal runs differ in the head, the tail and `t` alone.
+with every answer, what scripts knew and one line for each with its exchanges, and a tail (how it ended). What the run
+made stands in it as placeholders; timings are apart in `t`, so that two equal runs differ in the head, the tail and `t`
+alone.
 
 While a run goes on its rows lie in an unnamed temporary file, which the kernel removes with the process that made it.
 """
@@ -22,11 +23,15 @@ from conformance.errors import RunFileError
 from conformance.model import Endpoint, Identity, Outcome, Request, Review, Snapshot
 from conformance.plan import Row
 from conformance.probe import attributes_of
+from conformance.scripts import Ask, Exchange, Reply, Sample, World
 from conformance.snapshot_json import dump, load
 
 if TYPE_CHECKING:
     from collections.abc import Container, Iterator, Sequence
     from pathlib import Path
+
+    from conformance.model import Mode
+    from conformance.scripts import Ending, Planned
 
 FILE = "run.jsonl.gz"
 VERSION = 1
@@ -143,6 +148,67 @@ def read_row(line: bytes, without_answers: Container[str] = ()) -> StoredRow:
     return StoredRow(row, answers, raw.get("asked", True), raw.get("again", False))
 
 
+def script_line(planned: Planned, exchanges: Sequence[Exchange], ended: Ending) -> bytes:
+    """Write a script with its exchanges as one line, without its newline."""
+    line = {
+        "script": planned.id,
+        "check": planned.check,
+        "subject": planned.subject.id,
+        "number": planned.number,
+        "verdict": ended.verdict,
+        "exchanges": [[_asked(each.ask), _replied(each.reply)] for each in exchanges],
+        "t": [round(each.seconds * 1000, 1) for each in exchanges],
+    }
+    return orjson.dumps(line)
+
+
+def _asked(ask: Ask) -> dict[str, Any]:
+    body = ask.body.decode("utf-8", "replace") if isinstance(ask.body, bytes) else ask.body
+    if isinstance(body, str) and len(body) > _LONG:
+        body = f"{body[:_LONG]}... ({len(body)} characters)"
+    named = {"query": ask.query, "headers": ask.headers, "identity": ask.identity, "body": body}
+    return {"method": ask.method, "path": ask.path} | {key: value for key, value in named.items() if value}
+
+
+def _replied(reply: Reply) -> dict[str, Any]:
+    return {name: held for name in _REPLY if (held := getattr(reply, name)) not in (None, "", (), {}, True)}
+
+
+_LONG = 4096  # characters of a request's body that are kept: some are large on purpose
+_REPLY = tuple(field.name for field in fields(Reply))
+
+
+@dataclass(frozen=True, slots=True)
+class StoredScript:
+    """A script with its exchanges, by the ids of its check and subject."""
+
+    check: str
+    subject: str
+    number: int
+    exchanges: tuple[Exchange, ...]
+    asked: bool = True
+
+    @property
+    def id(self) -> str:
+        """The id of the script."""
+        return f"{self.check}|{self.subject}"
+
+
+def read_script(line: bytes, without: Container[str] = ()) -> StoredScript:
+    """Read a script's line back; of some their exchanges may not be wanted."""
+    raw = orjson.loads(line)
+    exchanges: list[Exchange] = []
+    if raw["script"] not in without:
+        for (asked, replied), milliseconds in zip(raw["exchanges"], raw["t"], strict=True):
+            ask = Ask(asked["method"], asked["path"], body=asked.get("body"), identity=asked.get("identity", ""))
+            for key in ("warnings", "events", "problems"):
+                if key in replied:
+                    replied[key] = tuple(replied[key])
+            reply = Reply(**({"status": 0} | replied))
+            exchanges.append(Exchange(ask, reply, milliseconds / 1000))
+    return StoredScript(raw["check"], raw["subject"], raw["number"], tuple(exchanges), raw.get("asked", True))
+
+
 class Segment:
     """The rows of a run that is going on, as they come in; given back in the plan's order."""
 
@@ -181,8 +247,14 @@ def write(
     *,
     tail: Tail,
     after: Snapshot | None = None,
+    scripts: Sequence[Planned] = (),
+    world: World | None = None,
 ) -> None:
-    """Write a whole run. `after` is the snapshot whose RBAC was read once more, where it changed meanwhile."""
+    """Write a whole run.
+
+    `world` is what the scripts knew beside the snapshot; `after` the snapshot whose RBAC was read once more, where it
+    changed meanwhile.
+    """
     with path.open("wb") as raw, gzip.GzipFile("", "wb", compresslevel=3, fileobj=raw, mtime=0) as file:
         for name, value in (("head", _head(head)), ("snapshot", dump(snapshot))):
             file.write(orjson.dumps({name: value}) + b"\n")
@@ -191,7 +263,31 @@ def write(
         for row in rows:
             for line in segment.lines(row.id) if row.id in segment else (row_line(row, {}, asked=False),):
                 file.write(line + b"\n")
+        if world is not None:
+            file.write(orjson.dumps({"world": _world(world)}) + b"\n")
+        for each in scripts:
+            unasked = {"script": each.id, "check": each.check, "subject": each.subject.id, "number": each.number}
+            unasked |= {"asked": False, "exchanges": [], "t": []}
+            for line in segment.lines(each.id) if each.id in segment else (orjson.dumps(unasked),):
+                file.write(line + b"\n")
         file.write(orjson.dumps({"tail": {f.name: getattr(tail, f.name) for f in fields(Tail)}}) + b"\n")
+
+
+def _world(world: World) -> dict[str, Any]:
+    return {
+        "features": sorted(world.features),
+        "custom": sorted(world.custom),
+        "samples": {key: _shown(sample) for key, sample in world.samples.items()},
+    }
+
+
+def _shown(sample: Sample) -> dict[str, Any]:
+    return {f.name: held for f in fields(Sample) if (held := getattr(sample, f.name)) not in (None, "", ())}
+
+
+def _read_sample(raw: dict[str, Any]) -> Sample:
+    needs = tuple((path, body) for path, body in raw.get("needs", ()))
+    return Sample(**(raw | {"needs": needs}))
 
 
 def _head(head: Head) -> dict[str, Any]:
@@ -214,10 +310,13 @@ class SavedRun:
             self.head = _read_head(_expect(next(lines, b""), "head"))
             self.snapshot = load(_expect(next(lines, b""), "snapshot"))
             self.after: Snapshot | None = None
+            self.world: World | None = None
             last = b""
             for number, line in enumerate(lines):
                 if number == 0 and line.startswith(b'{"after"'):
                     self.after = load(_expect(line, "after"))
+                elif line.startswith(b'{"world"'):
+                    self.world = self._read_world(_expect(line, "world"))
                 last = line
             self.tail = Tail(**_expect(last, "tail"))
         except _WRONG as problem:
@@ -235,6 +334,30 @@ class SavedRun:
                     except _WRONG as problem:
                         raise self._foreign(problem) from None
                     yield stored
+
+    def scripts(self, without: Container[str] = ()) -> Iterator[StoredScript]:
+        """Read every script, in the plan's order; of some their exchanges may not be wanted."""
+        with contextlib.closing(self._lines()) as lines:
+            for line in lines:
+                if line.startswith(b'{"script"'):
+                    try:
+                        stored = read_script(line, without)
+                    except _WRONG as problem:
+                        raise self._foreign(problem) from None
+                    yield stored
+
+    def _read_world(self, raw: dict[str, Any]) -> World:
+        mode: Mode = self.head.mode  # type: ignore[assignment]  # one of the three
+        return World(
+            catalog=self.snapshot.catalog,
+            identities=self.head.identities,
+            mode=mode,
+            server_version=self.head.server_version,
+            openapi=self.snapshot.openapi,
+            features=frozenset(raw["features"]),
+            custom=frozenset(raw["custom"]),
+            samples={key: _read_sample(sample) for key, sample in raw["samples"].items()},
+        )
 
     def _foreign(self, problem: Exception) -> RunFileError:
         why = problem if isinstance(problem, ValueError | RunFileError) else f"{type(problem).__name__} {problem}"

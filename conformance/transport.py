@@ -22,12 +22,13 @@ from conformance.errors import ClusterError, UsageError
 from conformance.model import Access, Request, Response
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
 USER_AGENT = f"kube-conformance/{__version__}"
 CONNECT_SECONDS = 10
 ANSWER_SECONDS = 30
 _UNAUTHORIZED = 401
+_STREAM_BYTES = 8 << 20  # of a watch: what is longer than that is cut
 _VERIFICATIONS = (
     pycurl.SSL_VERIFYPEER,
     pycurl.SSL_VERIFYHOST,
@@ -163,6 +164,7 @@ class Exchange:
         handle.setopt(pycurl.MAXFILESIZE, keep or 0)
         handle.setopt(pycurl.HEADERFUNCTION, self._until_body if request.headers_only else self._lines.append)
         handle.setopt(pycurl.WRITEFUNCTION, self._chunks.append)
+        handle.setopt(pycurl.TIMEOUT, ANSWER_SECONDS)  # a stream on this handle may have had another
 
     def _until_body(self, line: bytes) -> int | None:
         self._lines.append(line)
@@ -191,6 +193,49 @@ class Exchange:
         if code == pycurl.E_OPERATION_TIMEDOUT:
             return bool(self._lines) and not self._lines[-1].strip()
         return bool(code == pycurl.E_FILESIZE_EXCEEDED)
+
+
+class Following(Exchange):
+    """A request whose answer is a stream of lines, read until `enough` says so of them or the time is over.
+
+    `opened` is called when the headers of a success are there.
+    """
+
+    __slots__ = ("_enough", "_open", "_rest", "lines", "opened")
+
+    def __init__(
+        self,
+        handle: pycurl.Curl,
+        access: Access,
+        request: Request,
+        *,
+        enough: Callable[[list[bytes]], bool],
+        opened: Callable[[], None],
+        seconds: float,
+    ) -> None:
+        super().__init__(handle, access, request, keep=_STREAM_BYTES)
+        self.lines: list[bytes] = []
+        self.opened = opened
+        self._enough, self._rest, self._open = enough, b"", False
+        handle.setopt(pycurl.HEADERFUNCTION, self._header)
+        handle.setopt(pycurl.WRITEFUNCTION, self._chunk)
+        handle.setopt(pycurl.TIMEOUT_MS, int(seconds * 1000))
+
+    def _header(self, line: bytes) -> None:
+        self._lines.append(line)
+        if line.startswith(b"HTTP/"):
+            self._open = line.partition(b" ")[2].startswith(b"2")
+        elif self._open and line in {b"\r\n", b"\n"}:
+            self.opened()
+
+    def _chunk(self, chunk: bytes) -> int | None:
+        self._chunks.append(chunk)
+        if not self._open:
+            return None
+        *whole, self._rest = (self._rest + chunk).split(b"\n")
+        self.lines += [line for line in whole if line]
+        self._ends_at_headers = bool(whole) and self._enough(self.lines)
+        return -1 if self._ends_at_headers else None  # whoever has seen enough hangs up, and that is no error
 
 
 class Headers(Mapping[str, str]):

@@ -1,0 +1,88 @@
+"""Which checks ask what, and what they came to: World -> scripts of the plan, exchanges -> results."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from conformance.checks import Check, catalogue
+from conformance.model import CheckResult, Verdict
+from conformance.scripts import Case, Planned, Subject, replay, subjects
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+    from conformance.model import Identity
+    from conformance.scripts import Ending, Exchange, Script, World
+
+_MODES = ("observe", "dry-run", "full")
+_EVERYBODY = "(run)"  # whose access it is when no identity of the run is the admin
+_MASTERS = "system:masters"
+
+
+def planned(world: World) -> tuple[Planned, ...]:
+    """Lay out the scripts: check by check, each over the subjects that it concerns, in the catalog's order."""
+    there = tuple(subjects(world))
+    number = 0
+    laid = []
+    for check in catalogue().values():
+        if hindrance(check, world):
+            continue
+        for subject in there:
+            if check.concerns(subject):
+                number += 1
+                laid.append(Planned(check.id, subject, number, check.verbs[0] if check.verbs else ""))
+    return tuple(laid)
+
+
+def hindrance(check: Check, world: World) -> str:
+    """Say why a check is not asked on this cluster in this mode; empty when it is."""
+    if _MODES.index(check.mode) > _MODES.index(world.mode):
+        return f"it needs mode {check.mode}"
+    lacking = sorted(check.needs - world.features - {"object"})
+    return f"it needs {_said(lacking)}" if lacking else ""
+
+
+def _said(lacking: Sequence[str]) -> str:
+    words = {"node": "a ready node", "ours": "a cluster that kube-conformance created"}
+    return ", ".join(words.get(each, f"the credential {each}") for each in lacking)
+
+
+def begin(each: Planned, world: World) -> tuple[Script, Case]:
+    """Give the script of a planned check, and its case."""
+    return catalogue()[each.check].script, Case(each.check, each.subject, each.number, world)
+
+
+def asker(identities: Iterable[Identity]) -> str:
+    """Name the identity as which the checks ask: the one that may do anything, else the run's own access."""
+    return next((each.name for each in identities if _MASTERS in each.groups), _EVERYBODY)
+
+
+def result(each: Planned, ended: Ending, asked_by: str, minor: int = 0) -> CheckResult:
+    """Make the result of a check on a subject; a violation that real servers are known for is `info`."""
+    del minor
+    check = catalogue()[each.check]
+    return CheckResult(
+        each.check, check.level, each.subject.id, asked_by, endpoints(check, each.subject), ended.verdict, ended.note
+    )
+
+
+def endpoints(check: Check, subject: Subject) -> tuple[str, ...]:
+    """Name the rows that a check is about."""
+    if subject.resource is None:
+        return ()
+    return tuple(f"{subject.id}:{verb}" for verb in check.verbs)
+
+
+def replayed(each: Planned, world: World, exchanges: Iterable[Exchange]) -> Ending:
+    """Let a check speak again over what was stored."""
+    script, case = begin(each, world)
+    return replay(script, case, exchanges)
+
+
+def idle(world: World, laid: Iterable[Planned], asked_by: str) -> Iterator[CheckResult]:
+    """Give a result for each check that asked nothing here, with the reason: absence must not look like a pass."""
+    busy = {each.check for each in laid}
+    for check in catalogue().values():
+        if check.id not in busy:
+            why = hindrance(check, world) or "nothing that it applies to is served"
+            yield CheckResult(check.id, check.level, "server", asked_by, (), Verdict.NOT_APPLICABLE, why)

@@ -1,0 +1,240 @@
+"""An answer of the server -> what a script learns of it and the store keeps, with placeholders for what runs differ in.
+
+A script never sees a real uid, resourceVersion, moment, address or token, so it says the same of a saved run. Contents
+of objects that it did not make itself, and of Secrets, never get this far.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import orjson
+
+from conformance.model import Request, Response
+from conformance.scripts import CASE_LABEL, JSON, RUN_LABEL, Ask, Memory, Reply, Seen, at
+
+if TYPE_CHECKING:
+    from conformance.placeholders import Placeholders
+    from conformance.scripts import Case
+
+_MESSAGE = 4096
+_KEPT_HEADERS = ("content-type", "etag", "allow", "location", "cache-control", "retry-after", "content-length")
+_ERRORS = 400
+_UID = re.compile(r"\b[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}\b")
+_MOMENT = re.compile(r"\b\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?(?:Z|[+-]\d\d:\d\d)")
+_VOLUME = re.compile(r"\bkube-api-access-[a-z0-9]{5}\b")  # the name that admission gives to a pod's token volume
+_PATTERNS = (("uid", _UID), ("time", _MOMENT), ("volume", _VOLUME))
+# Keys whose values the server chooses; the word is the same for one value wherever it stands.
+_CHOSEN = {
+    "uid": "uid",
+    "resourceVersion": "rv",
+    "continue": "continue",
+    "token": "token",
+    "clusterIP": "ip",
+    "clusterIPs": "ip",
+    "podIP": "ip",
+    "hostIP": "ip",
+    "nodePort": "port",
+    "healthCheckNodePort": "port",
+}
+_SECRET = frozenset({"data", "stringData"})
+
+
+class Ledger:
+    """The placeholders of one script: what the server chose, numbered as it was first seen; both ways."""
+
+    def __init__(self, placeholders: Placeholders) -> None:
+        self._names = placeholders
+        self._words: dict[tuple[str, Any], str] = {}
+        self._reals: dict[str, Any] = {}
+        self._counts: dict[str, int] = {}
+
+    def word(self, kind: str, real: Any) -> str:
+        """Give the placeholder of a real value."""
+        known = self._words.get((kind, real))
+        if known is None:
+            number = self._counts[kind] = self._counts.get(kind, 0) + 1
+            known = self._words[kind, real] = f"{{{kind}{number}}}"
+            self._reals[known] = real
+        return known
+
+    def fill(self, value: Any) -> Any:
+        """Put the real values in."""
+        if isinstance(value, str):
+            if "{" not in value:
+                return value
+            if value in self._reals:
+                return self._reals[value]
+            for word, real in self._reals.items():
+                if word in value:
+                    value = value.replace(word, str(real))
+            return self._names.fill(value)
+        if isinstance(value, dict):
+            return {self.fill(key): self.fill(member) for key, member in value.items()}
+        return [self.fill(member) for member in value] if isinstance(value, list) else value
+
+    def mask_text(self, text: str) -> str:
+        """Take real values out of a text."""
+        text = self._names.mask(text)
+        if text.count("-") > 1:
+            for kind, pattern in _PATTERNS:
+                text = pattern.sub(lambda found, kind=kind: self.word(kind, found[0]), text)  # type: ignore[misc]
+        return text
+
+    def mask(self, value: Any, key: str = "") -> Any:
+        """Take real values out of JSON."""
+        kind = _CHOSEN.get(key)
+        if isinstance(value, str):
+            return self.word(kind, value) if kind and value not in {"", "None"} else self.mask_text(value)
+        if isinstance(value, dict):
+            return {
+                self.mask_text(name) if "-" in name else name: self.mask(member, name) for name, member in value.items()
+            }
+        if isinstance(value, list):
+            return [self.mask(member, key) for member in value]
+        return self.word(kind, value) if kind == "port" and type(value) is int and value else value
+
+    def mask_known(self, text: str) -> str:
+        """Take out of a message what the patterns do not tell: values that stand in the ledger already."""
+        text = self.mask_text(text)
+        for (kind, real), word in self._words.items():
+            if kind in {"rv", "ip", "port", "continue", "generated"} and len(str(real)) > 1 and str(real) in text:
+                text = re.sub(rf"(?<!\w){re.escape(str(real))}(?!\w)", word, text)
+        return text
+
+
+def request_of(ask: Ask, ledger: Ledger) -> Request:
+    """Make the request that goes out: real names, compact JSON, and JSON asked for unless the script says otherwise."""
+    body: bytes | None = None
+    if isinstance(ask.body, bytes):
+        body = ask.body
+    elif isinstance(ask.body, str):
+        body = str(ledger.fill(ask.body)).encode()
+    elif ask.body is not None:
+        body = orjson.dumps(ledger.fill(ask.body))
+    given = {name.lower() for name, _ in ask.headers}
+    headers = [(name, str(ledger.fill(value))) for name, value in ask.headers]
+    if "accept" not in given:
+        headers.append(("Accept", JSON))
+    if body is not None and "content-type" not in given:
+        headers.append(("Content-Type", JSON))
+    query = tuple((name, str(ledger.fill(value))) for name, value in ask.query)
+    return Request(ask.method, str(ledger.fill(ask.path)), query, tuple(headers), body)
+
+
+class Reader:
+    """Reads the answers of one script."""
+
+    def __init__(self, case: Case, placeholders: Placeholders) -> None:
+        self.ledger = Ledger(placeholders)
+        self._prefix = placeholders.fill(case.prefix)
+        self._run, self._number = placeholders.run, f"{case.number:x}"
+        self._memory: Memory = {}
+
+    def reply(self, ask: Ask, response: Response, events: list[bytes] | None = None) -> Reply:
+        """Make the reply of an answer."""
+        if response.error:
+            return Reply(0, error=self.ledger.mask_known(response.error))
+        document = _json(response.body) if events is None else None
+        reply = Reply(
+            status=response.status,
+            headers=self._headers(response),
+            warnings=tuple(self.ledger.mask_known(warning[:512]) for warning in response.warnings[:16]),
+            audited="audit-id" in response.headers,
+        )
+        if ask.read is not None:
+            body = document if events is None else [_json(event) for event in events]
+            kept = ask.read(Seen(response.status, response.headers, response.body, body), self._memory)
+            return replace(reply, body=self.ledger.mask(kept))
+        if events is not None and response.status < _ERRORS:
+            return replace(reply, events=tuple(self._events(ask, events)))
+        return replace(reply, body=self._kept(ask, document, response))
+
+    def _headers(self, response: Response) -> dict[str, str]:
+        found = {name: response.headers[name] for name in _KEPT_HEADERS if name in response.headers}
+        if "etag" in found:
+            found["etag"] = self.ledger.word("etag", found["etag"])
+        if "content-length" in found:
+            found["content-length"] = "0" if found["content-length"] == "0" else "some"
+        return {name: self.ledger.mask_text(value) for name, value in found.items()}
+
+    def _events(self, ask: Ask, events: list[bytes]) -> list[Any]:
+        kept = []
+        for event in map(_json, events):
+            shown = at(event, "object")
+            if at(event, "type") in {"BOOKMARK", "ERROR"} or self._is_own(shown):
+                kept.append({"type": at(event, "type"), "object": self._object(ask, shown)})
+        return kept
+
+    def _kept(self, ask: Ask, document: Any, response: Response) -> Any:
+        if not isinstance(document, dict):
+            if response.status >= _ERRORS:
+                return {
+                    "kind": "",
+                    "message": self.ledger.mask_known(response.body[:_MESSAGE].decode("utf-8", "replace")),
+                }
+            return None
+        if document.get("kind") == "Status" and document.get("apiVersion") == "v1":
+            status = {key: value for key, value in document.items() if key != "metadata"}
+            status["message"] = self.ledger.mask_known(str(document.get("message", ""))[:_MESSAGE])
+            return self.ledger.mask(status)
+        items = document.get("items")
+        if isinstance(items, list) and "metadata" in document:
+            return {
+                "kind": document.get("kind"),
+                "apiVersion": document.get("apiVersion"),
+                "metadata": self.ledger.mask(document["metadata"]),
+                "items": [self._object(ask, item) for item in items if self._is_own(item)],
+            }
+        return self._object(ask, document)
+
+    def _is_own(self, item: Any) -> bool:
+        metadata = at(item, "metadata")
+        if not isinstance(metadata, dict):
+            return False
+        labels = metadata.get("labels")
+        if isinstance(labels, dict) and labels.get(RUN_LABEL) == self._run and labels.get(CASE_LABEL) == self._number:
+            return True
+        return str(metadata.get("name", "")).startswith(self._prefix)
+
+    def _object(self, ask: Ask, item: Any) -> Any:
+        if not isinstance(item, dict):
+            return None
+        if item.get("kind") == "Status":
+            return self._kept(ask, item, _NO_RESPONSE)
+        if not self._is_own(item):
+            metadata = {
+                key: item["metadata"][key]
+                for key in ("name", "resourceVersion", "annotations")
+                if isinstance(item.get("metadata"), dict)
+                and key in item["metadata"]
+                and (key != "annotations" or set(item["metadata"][key]) == {"k8s.io/initial-events-end"})
+            }
+            plain = {key: item[key] for key in ("kind", "apiVersion") if key in item} | {"metadata": metadata}
+            return self.ledger.mask(plain)
+        metadata = dict(item["metadata"])
+        if not ask.managed:
+            metadata.pop("managedFields", None)
+        generated = metadata.get("generateName")
+        if isinstance(generated, str) and generated and str(metadata.get("name", "")).startswith(generated):
+            metadata["name"] = self.ledger.word("generated", metadata["name"])
+        whole = item | {"metadata": metadata}
+        if item.get("kind") == "Secret":
+            whole |= {
+                key: {name: self.ledger.word("secret", str(value)) for name, value in item[key].items()}
+                for key in _SECRET
+                if isinstance(item.get(key), dict)
+            }
+        return self.ledger.mask(whole)
+
+
+def _json(body: bytes) -> Any:
+    try:
+        return orjson.loads(body)
+    except orjson.JSONDecodeError:
+        return None
+
+
+_NO_RESPONSE = Response(0, {}, b"", 0.0)
