@@ -66,7 +66,8 @@ class Document:
             for each in types:
                 self.kinds.setdefault(each, name)
         strict.close(schemas)
-        self._registry = jsonschema_rs.Registry([(_URN, {"components": {"schemas": schemas}})])
+        described = {"$schema": strict.DRAFT, "components": {"schemas": schemas}}
+        self._registry = jsonschema_rs.Registry([(_URN, described)], draft=jsonschema_rs.Draft4)
         self._make = jsonschema_rs.Draft4Validator
         self._compiled: dict[str, Any] = {}
 
@@ -153,15 +154,14 @@ class Schemas:
         """Hold an object against the declared schema, or, where it is of another kind, against that kind's."""
         typed = (str(value.get("apiVersion", "")), str(value.get("kind", "")))
         declared = document.types.get(operation.schema, ())
-        name, found = operation.schema, []
+        found = []
         if declared and typed not in declared:
-            wanted = declared[0]
-            if typed not in document.kinds:
-                return [f"{method} answers {_type(typed)} where {_type(wanted)} is documented"]
-            found.append(f"{method} answers {_general(typed)} where {_general(wanted)} is documented")
-            name = document.kinds[typed]
+            if typed != STATUS and typed not in document.kinds:
+                return [f"{method} answers {_type(typed)} where {_type(declared[0])} is documented"]
+            found.append(f"{method} answers {_general(typed)} where {_general(declared[0])} is documented")
         if typed == STATUS:
             return found + status_problems(value, None)
+        name = operation.schema if not found else document.kinds[typed]
         is_list = typed[1].endswith("List") and "items" in value
         return found + document.wrong(name, value, Words(typed[1].removesuffix("List") if is_list else typed[1]))
 

@@ -67,8 +67,7 @@ def _missing(error: Any) -> str:
     kind = getattr(error, "kind", None)
     if kind is not None:
         return str(kind.property)
-    there = error.instance
-    return next((name for name in error.validator_value if name not in there), "")
+    return str(error.message).partition("' is a required property")[0][1:]  # where jsonschema says which
 
 
 def _unexpected(error: Any) -> str:

@@ -1,0 +1,52 @@
+from __future__ import annotations
+
+import cbor2
+import pytest
+
+from conformance import media
+
+
+def field(number: int, value: bytes) -> bytes:
+    return bytes([number << 3 | 2, len(value)]) + value
+
+
+OBJECT = field(1, field(1, b"pod-a"))
+BODY = media.MAGIC + field(1, field(1, b"v1") + field(2, b"Pod")) + field(2, OBJECT) + field(4, b"")
+
+
+@pytest.mark.parametrize(
+    ("content", "body", "value"),
+    [
+        ("application/json; charset=utf-8", b'{"a": [1, null]}', {"a": [1, None]}),
+        ("application/yaml", b"a: [1, null]\nwhen: 2026-01-01\n", {"a": [1, None], "when": "2026-01-01"}),
+        ("application/cbor", media.CBOR_TAG + cbor2.dumps({b"a": [1, b"x"]}), {"a": [1, "x"]}),
+        ("application/vnd.kubernetes.protobuf", BODY, {"apiVersion": "v1", "kind": "Pod"}),
+    ],
+)
+def test_a_body_is_read_by_its_media_type(content: str, body: bytes, value: object) -> None:
+    assert media.decode(content, body) == value
+
+
+@pytest.mark.parametrize(
+    ("content", "body", "words"),
+    [
+        ("application/json", b"{", "no JSON"),
+        ("application/yaml", b"a: [", "no YAML"),
+        ("application/yaml", b"!!python/object:os.system {}", "no YAML"),
+        ("application/cbor", cbor2.dumps({}), "tag"),
+        ("application/cbor", media.CBOR_TAG + b"\xff", "no CBOR"),
+        ("application/vnd.kubernetes.protobuf", b"{}", "magic"),
+        ("application/vnd.kubernetes.protobuf", media.MAGIC + b"\x0a\x7fa", "longer"),
+        ("application/vnd.kubernetes.protobuf", media.MAGIC + b"\x0a", "does not end"),
+        ("application/vnd.kubernetes.protobuf", media.MAGIC + b"\x0b\x00", "wire type"),
+    ],
+)
+def test_a_body_that_is_not_what_it_says_is_told(content: str, body: bytes, words: str) -> None:
+    with pytest.raises(media.Unreadable, match=words):
+        media.decode(content, body)
+
+
+def test_a_message_is_looked_into_by_field_numbers() -> None:
+    read = media.envelope(BODY)
+    assert media.texts_of(read.raw, 1, 1) == (b"pod-a",)
+    assert media.texts_of(read.raw, 3) == ()
