@@ -84,6 +84,19 @@ def kills(session: nox.Session) -> None:
     session.run("pytest", "tests/test_killed.py", *session.posargs, env={"KUBE_CONFORMANCE_KILLS": "20"})
 
 
+@nox.session(name="node-image", venv_backend="none")
+def node_image(session: nox.Session) -> None:
+    """Build a kind node image from Debian packages and Go modules, without any image registry."""
+    session.run("bash", "tools/node-image/build.sh", external=True)
+
+
+@nox.session
+def kind(session: nox.Session) -> None:
+    """Audit a fresh kind cluster with a live node, and try the provider's faults: nox -s kind -- PYTEST ARGS."""
+    session.install(".", *groups("test"))
+    session.run("pytest", "tests/kind", *session.posargs)
+
+
 def groups(*names: str) -> tuple[str, ...]:
     """What pyproject.toml lists in its dependency groups of these names."""
     return nox.project.dependency_groups(PYPROJECT, *names)

@@ -83,7 +83,7 @@ def start(
                 home.start(manager, [assets.program(manager), *_manager_flags()])
             startup.wait("kube-apiserver", lambda: client.ask("GET", "/readyz").status == _OK)
             if assets.controllers:
-                startup.wait("kube-controller-manager", lambda: _settled(client))
+                startup.wait("kube-controller-manager", lambda: settled(client))
             else:
                 say("without kube-controller-manager the roles admin, edit and view grant nothing")
     say(f"ready after {time.monotonic() - begun:.1f} s at {server}")
@@ -213,7 +213,7 @@ def _manager_flags() -> tuple[str, ...]:
     )
 
 
-def _settled(client: Client) -> bool:
+def settled(client: Client) -> bool:
     """Say whether the controllers have done what every cluster has done before its first user comes."""
     account = client.ask("GET", "/api/v1/namespaces/default/serviceaccounts/default")
     roles = client.ask("GET", "/apis/rbac.authorization.k8s.io/v1/clusterroles")

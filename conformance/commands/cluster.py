@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from typing import Any
 
 import click
@@ -26,7 +27,10 @@ def command() -> None:
 @click.option(
     "--allow-unpinned", is_flag=True, help="Download releases whose SHA-256 this version of the tool does not know."
 )
-def up(provider: str, name: str, version: str | None, *, allow_unpinned: bool) -> None:
+@click.option("--image", metavar="IMAGE", help="The node image (kind).")
+@click.option("--config", metavar="FILE", help="A configuration of kind's own form (kind).")
+@click.option("--nodes", type=click.IntRange(1, 50), help="How many nodes, one of them the control plane (kind).")
+def up(provider: str, name: str, version: str | None, *, allow_unpinned: bool, **special: Any) -> None:
     """Start a cluster, or use the one of this name that runs; it lives until `down`.
 
     Prints the path of its kubeconfig.
@@ -35,7 +39,11 @@ def up(provider: str, name: str, version: str | None, *, allow_unpinned: bool) -
     reason = found.is_available()
     if reason is not None:
         raise ClusterError(reason)
-    found.up(name, version, allow_unpinned=allow_unpinned)
+    given = {option: value for option, value in special.items() if value is not None}
+    for option in given:
+        if option not in inspect.signature(found.up).parameters:
+            raise UsageError(f"--{option} means nothing to the provider {provider}")
+    found.up(name, version, allow_unpinned=allow_unpinned, **given)
     click.echo(_status(found, provider, name).kubeconfig)
 
 
