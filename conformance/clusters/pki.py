@@ -11,7 +11,7 @@ from ipaddress import ip_address
 from typing import TYPE_CHECKING, TypeAlias
 
 from cryptography import x509
-from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import (
     Encoding,
@@ -74,8 +74,8 @@ def signing_key() -> bytes:
 def _sign(signer: Pair, subject: x509.Name, seconds: float, *extensions: x509.ExtensionType) -> Pair:
     issuer = x509.load_pem_x509_certificate(signer[0])
     issuer_key = load_pem_private_key(signer[1], None)
-    if not isinstance(issuer_key, ec.EllipticCurvePrivateKey):
-        raise TypeError("an authority of ours has an elliptic curve key")
+    if not isinstance(issuer_key, ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey):
+        raise TypeError("an authority's key is an elliptic curve's, as ours, or RSA, as kubeadm's")
     key = ec.generate_private_key(ec.SECP256R1())
     builder = _builder(subject, issuer.subject, key, seconds)
     for extension in extensions:
