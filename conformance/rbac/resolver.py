@@ -155,6 +155,7 @@ class Resolver:
             binding = Binding.of(document, cluster_wide=False)
             self.role_bindings[binding.namespace].append(binding)
         self._roles: dict[tuple[str, str, str], tuple[Rule, ...]] = {}
+        self._names: dict[tuple[str, str], list[str]] | None = None
         for document in rbac.cluster_roles:
             self._roles["ClusterRole", "", document["metadata"]["name"]] = _rules(document)
         for document in rbac.roles:
@@ -176,6 +177,14 @@ class Resolver:
             return None
         namespace = binding.namespace if binding.role_kind == "Role" else ""
         return self._roles.get((binding.role_kind, namespace, binding.role_name))
+
+    def names_of_roles(self, kind: str, namespace: str) -> tuple[str, ...]:
+        """Give the names of the ClusterRoles, or of the Roles of a namespace."""
+        if self._names is None:
+            self._names = defaultdict(list)
+            for role, place, name in self._roles:
+                self._names[role, place].append(name)
+        return tuple(self._names.get((kind, namespace), ()))
 
     def rule(self, source: Source) -> Rule:
         """Give the rule that a source names."""

@@ -1,0 +1,241 @@
+"""Shortest paths through the escalation graph, and what each of their steps rests on.
+
+Searched from the end, once for all who could arrive there: steps cost one, to be a member of a group costs nothing. A
+step that the server refused is left out first; only who has no other way is shown the refused one, with the reason.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from conformance.model import EscalationPath, Proof, Step, Witness
+from conformance.oracles.rules import witness
+from conformance.rbac.escalation import ADMIN, CLUSTER_ADMIN, NODE, Edge, Graph, Place, by_places, subject
+from conformance.rbac.resolver import MASTERS
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+
+    from conformance.rbac.resolver import Principal
+
+_STRENGTH: dict[Proof, int] = {"proved": 0, "reviewed": 1, "inferred": 2}
+
+
+@dataclass(frozen=True, slots=True)
+class Tried:
+    """What became of a step that was tried: how sure it is now, and why the server refused it (empty: it did not)."""
+
+    proof: Proof
+    refused: str = ""
+    note: str = ""
+
+
+
+
+def _untried(_: Principal, __: Edge) -> Tried | None:
+    return None
+
+
+@dataclass(frozen=True, slots=True)
+class _Next:
+    """The first step of a shortest way: by which edge (one's own, or a group's), to whom (None: the end)."""
+
+    edge: Edge
+    to: Principal | None
+    length: int
+
+
+class Paths:
+    """Answers who can become whom; `tried` says what is known of the first steps."""
+
+    def __init__(self, graph: Graph, tried: Callable[[Principal, Edge], Tried | None] = _untried) -> None:
+        self.graph = graph
+        self.tried = tried
+        self._by_place = by_places(graph.edges)
+
+    def to_admin(self, sources: Iterable[Principal] | None = None) -> tuple[EscalationPath, ...]:
+        """Give the shortest path to cluster-admin of everybody who has one, and isn't there yet, in order of names."""
+        wanted = sorted(self.graph.actors if sources is None else sources)
+        return tuple(self._to(CLUSTER_ADMIN, wanted, None))
+
+    def to(self, target: Principal, sources: Iterable[Principal] | None = None) -> tuple[EscalationPath, ...]:
+        """Give everybody's shortest path to a subject."""
+        wanted = sorted(self.graph.actors if sources is None else sources)
+        return tuple(self._to(subject(target), [it for it in wanted if it != target], target))
+
+    def reachable(self, source: Principal) -> tuple[EscalationPath, ...]:
+        """Give a shortest path from somebody to everybody else, cluster-admin first."""
+        first = self.to_admin([source])
+        return (*first, *self._from(source))
+
+    # --- from the end -------------------------------------------------------------------------------------------------
+
+    def _to(self, name: str, sources: list[Principal], target: Principal | None) -> Iterator[EscalationPath]:
+        ways = self._search(target, sources, with_refused=False)
+        missing = [it for it in sources if it not in ways]
+        refused = self._search(target, sources, with_refused=True) if missing and self.tried is not _untried else {}
+        for source in sources:
+            found = ways if source in ways else refused
+            if source in found and (target is not None or self.graph.holds_all(source) is None):
+                yield self._path(name, source, found)
+
+    def _search(
+        self, target: Principal | None, sources: list[Principal], *, with_refused: bool
+    ) -> dict[Principal, _Next]:
+        """Find for everybody the first step of a shortest way to a target, None for cluster-admin."""
+        graph = self.graph
+        asked = frozenset(sources)
+        ways: dict[Principal, _Next] = {}
+        ends = [it for it in graph.actors if graph.is_admin(it)] if target is None else [target]
+        if target is None:
+            ends.append(("Group", MASTERS))
+        queue: deque[tuple[Principal, int]] = deque((it, 0) for it in dict.fromkeys(ends))
+        settled = set(ends)
+        seen: set[Place] = set()
+
+        def settle(actor: Principal, way: _Next) -> None:
+            if actor not in settled:
+                settled.add(actor)
+                ways[actor] = way
+                queue.append((actor, way.length))
+
+        def spread(edges: Iterable[Edge], to: Principal | None, length: int) -> None:
+            for edge in edges:
+                if edge.kind.limited and not (target is not None and to == target):
+                    continue
+                takers = [edge.actor]
+                if edge.actor[0] == "Group":
+                    takers += graph.members(edge.actor[1])
+                for taker in takers:
+                    tried = self.tried(taker, edge) if taker in asked and not with_refused else None
+                    if tried is None or not tried.refused:
+                        settle(taker, _Next(edge, to, length + 1))
+
+        if target is None:
+            spread(self._by_place.get(ADMIN, ()), None, 0)
+            # Members of a group that has everything have it too, and are where others want to go.
+            for end in ends:
+                if end[0] == "Group" and end[1] != MASTERS:
+                    for member in graph.members(end[1]):
+                        if member not in settled:
+                            settled.add(member)
+                            queue.appendleft((member, 0))
+        while queue:
+            actor, length = queue.popleft()
+            for place in graph.arrivals(actor):
+                if place not in seen or target is not None and actor == target:
+                    seen.add(place)
+                    spread(self._by_place.get(place, ()), actor, length)
+        return ways
+
+    def _path(self, name: str, source: Principal, ways: dict[Principal, _Next]) -> EscalationPath:
+        steps: list[Step] = []
+        refused = ""
+        actor: Principal | None = source
+        while actor is not None and actor in ways:
+            way = ways[actor]
+            tried = self.tried(actor, way.edge) if not steps else None
+            if tried is not None and tried.refused:
+                refused = tried.refused
+            steps.append(self._step(actor, way.edge, way.to, tried))
+            actor = way.to
+        return _path(name, source, tuple(steps), refused)
+
+    # --- from the start -----------------------------------------------------------------------------------------------
+
+    def _from(self, source: Principal) -> Iterator[EscalationPath]:
+        graph = self.graph
+        before: dict[Principal, tuple[Principal, Edge] | None] = {source: None}
+        queue = deque([source])
+        seen: set[Place] = set()
+        found: list[Principal] = []
+        while queue:
+            actor = queue.popleft()
+            for edge in self.edges_of(actor):
+                tried = self.tried(actor, edge) if actor == source else None
+                if tried is not None and tried.refused:
+                    continue
+                for place in edge.to:
+                    if place in seen:
+                        continue
+                    seen.add(place)
+                    for arrived in graph.at(place):
+                        if arrived not in before:
+                            before[arrived] = actor, edge
+                            found.append(arrived)
+                            if not edge.kind.limited:
+                                queue.append(arrived)
+        own = {("Group", group) for group in graph.groups_of(source)}
+        for target in sorted(found):
+            if target in own or target == NODE or target[0] not in {"User", "Group"}:
+                continue
+            steps: list[Step] = []
+            at: Principal = target
+            while (way := before[at]) is not None:
+                steps.append(self._step(way[0], way[1], at, self.tried(source, way[1]) if way[0] == source else None))
+                at = way[0]
+            yield _path(subject(target), source, tuple(reversed(steps)), "")
+
+    def edges_of(self, actor: Principal) -> Iterator[Edge]:
+        """Give the steps that somebody can take: their own, and those of their groups."""
+        yield from self.graph.edges.get(actor, ())
+        for group in sorted(self.graph.groups_of(actor)):
+            yield from self.graph.edges.get(("Group", group), ())
+
+    # --- one step -----------------------------------------------------------------------------------------------------
+
+    def _step(self, actor: Principal, edge: Edge, to: Principal | None, tried: Tried | None) -> Step:
+        where = f" in {edge.where}" if edge.where else ""
+        detail = f" ({edge.detail})" if edge.detail else ""
+        notes = [f"needs {edge.kind.needs_there}"] if edge.kind.needs_there else []
+        if edge.among is not None:
+            notes.append(f"only named {', '.join(sorted(edge.among))}")
+        if to is not None and (holder := self.graph.holds_all(to)) is not None and holder in self.graph.holdings.admins:
+            notes.append(witness(self.graph.holdings.admins[holder]).text.replace("allows it", "allows everything"))
+        if tried is not None and tried.note:
+            notes.append(tried.note)
+        sources = [self.graph.source(actor, held) for held in edge.held]
+        shown = Witness("authorizer", "the Node authorizer lets kubelets ask for tokens of the accounts of their pods")
+        if sources:
+            texts = dict.fromkeys(witness(source).text for source in sources)
+            shown = Witness("rbac", "; ".join(texts), sources[0].path)
+        return Step(
+            source=subject(actor),
+            target=CLUSTER_ADMIN if to is None else subject(to),
+            means=f"{edge.kind.id}: {edge.kind.title}{detail}{where}",
+            proof=tried.proof if tried is not None and not tried.refused else "inferred",
+            witness=shown,
+            note="; ".join(notes),
+        )
+
+
+def _path(name: str, source: Principal, steps: tuple[Step, ...], refused: str) -> EscalationPath:
+    severity = "info" if refused else ("critical" if name == CLUSTER_ADMIN else "high")
+    return EscalationPath(f"{subject(source)} -> {name}", severity, subject(source), name, steps, refused)
+
+
+def strength(path: EscalationPath) -> Proof:
+    """Say how sure a path is: as sure as its least sure step."""
+    return max((step.proof for step in path.steps), key=_STRENGTH.__getitem__, default="inferred")
+
+
+def read_subject(text: str, graph: Graph) -> Principal:
+    """Read a subject as people write it: `User alice`, `alice`, `web/deployer`, `system:serviceaccount:web:deployer`.
+
+    A LookupError says who there is.
+    """
+    kind, _, name = text.strip().rpartition(" ")
+    for principal in graph.actors:
+        if subject(principal) == text or (principal[1] == text and kind in {"", principal[0]}):
+            return principal
+        if kind in {"", "ServiceAccount"} and subject(principal) == f"ServiceAccount {name}":
+            return principal
+    some = ", ".join(subject(it) for it in sorted(graph.actors)[:_SOME])
+    raise LookupError(f"no binding or identity names {text!r}; there are {some}" + ("..." if len(graph.actors) > _SOME else ""))
+
+
+_SOME = 12
+
+
