@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from conformance.model import Json, Rbac
+    from conformance.rbac.escalation_paths import Paths
     from conformance.transport import Client
 
 AUTHENTICATED, UNAUTHENTICATED, ANONYMOUS = "system:authenticated", "system:unauthenticated", "system:anonymous"
@@ -214,6 +215,21 @@ def _review(client: Client, identity: Identity | None, attributes: Attributes) -
         reason=status.get("reason", ""),
         evaluation_error=status.get("evaluationError", ""),
     )
+
+
+def escalation(asked: Asked) -> tuple[Paths, bool]:
+    """Give the escalation paths of a cluster, saved run or files, and whether all of RBAC could be read."""
+    from conformance.rbac.escalation import Graph  # noqa: PLC0415  # only what is needed
+    from conformance.rbac.escalation_paths import Paths  # noqa: PLC0415
+
+    if asked.run:
+        from conformance import proofs  # noqa: PLC0415
+        from conformance.store import SavedRun  # noqa: PLC0415
+
+        saved = SavedRun(asked.run)
+        return proofs.paths(saved), not unread(saved.snapshot.rbac)
+    found = ground(asked)
+    return Paths(Graph(found.rbac)), not unread(found.rbac)
 
 
 def targets(served: Served, verb: str, resource: str, rbac: Rbac) -> tuple[Target, str]:

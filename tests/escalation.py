@@ -16,15 +16,15 @@ import yaml
 from conformance import snapshot
 from conformance.rbac import escalation_trials as trials
 from conformance.rbac.escalation import Graph
-from conformance.rbac.escalation_kinds import CERTIFICATES, KINDS, RBAC
+from conformance.rbac.escalation_kinds import CERTIFICATES, KINDS, RBAC, WORKLOADS
 from conformance.rbac.escalation_paths import Paths
-from conformance.transport import Client
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from conformance.model import Access, Json, Request, Response
     from conformance.rbac.escalation import Edge
+    from conformance.transport import Client
 
 FIXTURE = Path(__file__).parent / "corpus" / "escalation" / "identities.yaml"
 API = f"/apis/{RBAC}/v1"
@@ -72,7 +72,7 @@ class Stage:
         response = self.client.ask("POST", path, body=body)
         assert response.status in {200, 201}, (path, response.status, response.body[:400])
         found: Json = orjson.loads(response.body)
-        if body.get("kind") not in {"TokenRequest"} and "/namespaces/" not in path:
+        if body.get("kind") != "TokenRequest" and "/namespaces/" not in path:
             self.made.append(f"{path}/{found['metadata']['name']}")
         return found
 
@@ -83,7 +83,9 @@ class Stage:
         rule = [{"apiGroups": ["example.org"], "resources": ["widgets"], "verbs": ["get"]}]
         self.create(f"{API}/clusterroles", {"metadata": {"name": self.big}, "rules": rule})
         self._keep(
-            f"clusterrolebindings.{RBAC}", "", self._bind("", self.big, ("ClusterRole", self.big), {"kind": "User", "name": "nobody"})
+            f"clusterrolebindings.{RBAC}",
+            "",
+            self._bind("", self.big, ("ClusterRole", self.big), {"kind": "User", "name": "nobody"}),
         )
         for signer in ("kubernetes.io/kube-apiserver-client", "kubernetes.io/kube-apiserver-client-kubelet"):
             body = trials.certificate_request(f"esc-{signer.rpartition('-')[2]}-{self.run}", signer)
@@ -92,7 +94,10 @@ class Stage:
         selector = {"matchLabels": {"kube-conformance/trial": "true"}}
         self.create(
             f"{API}/clusterroles",
-            {"metadata": {"name": f"esc-collector-{self.run}"}, "aggregationRule": {"clusterRoleSelectors": [selector]}},
+            {
+                "metadata": {"name": f"esc-collector-{self.run}"},
+                "aggregationRule": {"clusterRoleSelectors": [selector]},
+            },
         )
         for name, lines in yaml.safe_load(FIXTURE.read_text("utf-8")).items():
             self._identity(name, lines)
@@ -109,7 +114,7 @@ class Stage:
         self._keep("secrets", place, self.create(f"{core}/secrets", held))
         self.create(f"{core}/secrets", {"metadata": {"name": "plain"}})
         until(lambda: self.client.ask("GET", f"{core}/serviceaccounts/default").status == 200)
-        for resource in trials.WORKLOADS:
+        for resource in WORKLOADS:
             body = trials.workload(resource, "one", "other")
             self._keep(resource, place, self.create(trials.collection(resource, place), body))
         rule = [{"apiGroups": ["example.org"], "resources": ["widgets"], "verbs": ["list"]}]

@@ -12,12 +12,16 @@ from escalation import Stage, as_token, graph_of
 from conformance.transport import Client
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from conformance.model import Cluster
 
 pytestmark = pytest.mark.server
 
 
-def test_what_is_predicted_is_what_happens(cluster: Cluster):
+def test_what_is_predicted_is_what_happens(
+    cluster: Cluster, record_testsuite_property: Callable[[str, object], None]
+) -> None:
     with Client(cluster.admin) as admin:
         stage = Stage(admin, secrets.token_hex(3))
         try:
@@ -31,14 +35,21 @@ def test_what_is_predicted_is_what_happens(cluster: Cluster):
                         found, refusal = stage.happens(name, it, client)
                         expected = stage.expected(paths, name, it)
                         happened[it.kind] += found
-                        if expected and not found and it.kind == "privileged-pods" and "violates PodSecurity" in refusal:
+                        if (
+                            expected
+                            and not found
+                            and it.kind == "privileged-pods"
+                            and "violates PodSecurity" in refusal
+                        ):
                             refused += 1  # and shown as refused, with this reason
                         elif found != expected:
                             what = "false negative" if found else "false positive"
                             wrong.append(f"{what}: {name} {it.kind} {it.namespace[:5]} {it.target}: {refusal[:160]}")
         finally:
             stage.clear()
-    print(f"{len(stage.tokens)} identities, {len(happened)} kinds, {tried} steps tried, {sum(happened.values())} happened")
+    record_testsuite_property(
+        "escalation", f"{len(stage.tokens)} identities, {len(happened)} kinds, {tried} steps tried"
+    )
     assert not wrong, "\n".join(wrong)
     assert len(stage.tokens) >= 25
     assert refused, "namespace b takes no privileged pods"

@@ -91,12 +91,16 @@ _ACTS = ("get", "list", "watch", "create", "update", "patch", "delete", "deletec
 
 
 def _on(mode: str, *, cluster: bool = False) -> Right:
-    return Right(tuple(f"impersonate-on:{mode}:{verb}" for verb in _ACTS), ANY_RESOURCE, ANY_RESOURCE, "any", (), cluster)
+    return Right(
+        tuple(f"impersonate-on:{mode}:{verb}" for verb in _ACTS), ANY_RESOURCE, ANY_RESOURCE, "any", (), cluster
+    )
 
 
 def _workload_kinds() -> tuple[Kind, ...]:
     made = tuple(
-        Kind(f"create-{it.partition('.')[0]}", f"create {it}, which run as any account there", "accounts", _creating(it))
+        Kind(
+            f"create-{it.partition('.')[0]}", f"create {it}, which run as any account there", "accounts", _creating(it)
+        )
         for it in WORKLOADS
     )
     changed = tuple(
@@ -210,7 +214,12 @@ KINDS = (
         "impersonate-extra",
         "impersonate a user with extra attributes",
         "nobody",
-        ((_wide("impersonate", f"userextras.{AUTHENTICATION}/scopes", "target"), _wide("impersonate", "users", "any")),),
+        (
+            (
+                _wide("impersonate", f"userextras.{AUTHENTICATION}/scopes", "target"),
+                _wide("impersonate", "users", "any"),
+            ),
+        ),
     ),
     Kind(
         "constrained-user",
@@ -234,7 +243,10 @@ KINDS = (
         "impersonate a node for single verbs",
         "node",
         (
-            (_wide("impersonate:arbitrary-node", f"nodes.{AUTHENTICATION}", "any"), _on("arbitrary-node", cluster=True)),
+            (
+                _wide("impersonate:arbitrary-node", f"nodes.{AUTHENTICATION}", "any"),
+                _on("arbitrary-node", cluster=True),
+            ),
             (_wide("impersonate:arbitrary-node", f"nodes.{AUTHENTICATION}", "any"), _on("arbitrary-node")),
         ),
         limited=True,

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from conformance.model import EscalationPath, Proof, Step, Witness
 from conformance.oracles.rules import witness
-from conformance.rbac.escalation import ADMIN, CLUSTER_ADMIN, NODE, Edge, Graph, Place, by_places, subject
+from conformance.rbac.escalation import ADMIN, CLUSTER_ADMIN, Edge, Graph, Place, by_places, subject
 from conformance.rbac.resolver import MASTERS
 
 if TYPE_CHECKING:
@@ -32,8 +32,6 @@ class Tried:
     note: str = ""
 
 
-
-
 def _untried(_: Principal, __: Edge) -> Tried | None:
     return None
 
@@ -47,13 +45,54 @@ class _Next:
     length: int
 
 
+class _Search:
+    """A search from the end; `asked` are those whose first step must not be one that the server refused."""
+
+    def __init__(self, paths: Paths, target: Principal | None, asked: frozenset[Principal]) -> None:
+        self.ways: dict[Principal, _Next] = {}
+        self._paths, self._target, self._asked = paths, target, asked
+        self._queue: deque[tuple[Principal, int]] = deque()
+        self._settled: set[Principal] = set()
+        self._seen: set[Place] = set()
+
+    def begin(self, end: Principal, *, first: bool = False) -> None:
+        """Take somebody for an end."""
+        if end not in self._settled:
+            self._settled.add(end)
+            (self._queue.appendleft if first else self._queue.append)((end, 0))
+
+    def spread(self, edges: Iterable[Edge], to: Principal | None, length: int) -> None:
+        """Settle everybody who can take one of these steps."""
+        for edge in edges:
+            if edge.kind.limited and (to is None or to != self._target):
+                continue  # from there one goes nowhere
+            takers = [edge.actor]
+            if edge.actor[0] == "Group":
+                takers += self._paths.graph.members(edge.actor[1])
+            for taker in takers:
+                tried = self._paths.tried(taker, edge) if taker in self._asked else None
+                if taker not in self._settled and (tried is None or not tried.refused):
+                    self._settled.add(taker)
+                    self.ways[taker] = _Next(edge, to, length + 1)
+                    self._queue.append((taker, length + 1))
+
+    def go_on(self) -> None:
+        """Go back step by step until nobody is left."""
+        while self._queue:
+            actor, length = self._queue.popleft()
+            for place in self._paths.graph.arrivals(actor):
+                if place not in self._seen:
+                    self._seen.add(place)
+                    self.spread(self._paths.by_place.get(place, ()), actor, length)
+
+
 class Paths:
     """Answers who can become whom; `tried` says what is known of the first steps."""
 
     def __init__(self, graph: Graph, tried: Callable[[Principal, Edge], Tried | None] = _untried) -> None:
         self.graph = graph
         self.tried = tried
-        self._by_place = by_places(graph.edges)
+        self.by_place = by_places(graph.edges)
 
     def to_admin(self, sources: Iterable[Principal] | None = None) -> tuple[EscalationPath, ...]:
         """Give the shortest path to cluster-admin of everybody who has one, and isn't there yet, in order of names."""
@@ -86,49 +125,20 @@ class Paths:
     ) -> dict[Principal, _Next]:
         """Find for everybody the first step of a shortest way to a target, None for cluster-admin."""
         graph = self.graph
-        asked = frozenset(sources)
-        ways: dict[Principal, _Next] = {}
-        ends = [it for it in graph.actors if graph.is_admin(it)] if target is None else [target]
+        ends = [target] if target is not None else [it for it in graph.actors if graph.is_admin(it)]
+        search = _Search(self, target, frozenset() if with_refused else frozenset(sources))
         if target is None:
-            ends.append(("Group", MASTERS))
-        queue: deque[tuple[Principal, int]] = deque((it, 0) for it in dict.fromkeys(ends))
-        settled = set(ends)
-        seen: set[Place] = set()
-
-        def settle(actor: Principal, way: _Next) -> None:
-            if actor not in settled:
-                settled.add(actor)
-                ways[actor] = way
-                queue.append((actor, way.length))
-
-        def spread(edges: Iterable[Edge], to: Principal | None, length: int) -> None:
-            for edge in edges:
-                if edge.kind.limited and not (target is not None and to == target):
-                    continue
-                takers = [edge.actor]
-                if edge.actor[0] == "Group":
-                    takers += graph.members(edge.actor[1])
-                for taker in takers:
-                    tried = self.tried(taker, edge) if taker in asked and not with_refused else None
-                    if tried is None or not tried.refused:
-                        settle(taker, _Next(edge, to, length + 1))
-
+            search.begin(("Group", MASTERS))
+        for end in ends:
+            search.begin(end)
         if target is None:
-            spread(self._by_place.get(ADMIN, ()), None, 0)
+            search.spread(self.by_place.get(ADMIN, ()), None, 0)
             # Members of a group that has everything have it too, and are where others want to go.
             for end in ends:
-                if end[0] == "Group" and end[1] != MASTERS:
-                    for member in graph.members(end[1]):
-                        if member not in settled:
-                            settled.add(member)
-                            queue.appendleft((member, 0))
-        while queue:
-            actor, length = queue.popleft()
-            for place in graph.arrivals(actor):
-                if place not in seen or target is not None and actor == target:
-                    seen.add(place)
-                    spread(self._by_place.get(place, ()), actor, length)
-        return ways
+                for member in graph.members(end[1]) if end[0] == "Group" and end[1] != MASTERS else ():
+                    search.begin(member, first=True)
+        search.go_on()
+        return search.ways
 
     def _path(self, name: str, source: Principal, ways: dict[Principal, _Next]) -> EscalationPath:
         steps: list[Step] = []
@@ -146,37 +156,32 @@ class Paths:
     # --- from the start -----------------------------------------------------------------------------------------------
 
     def _from(self, source: Principal) -> Iterator[EscalationPath]:
-        graph = self.graph
-        before: dict[Principal, tuple[Principal, Edge] | None] = {source: None}
-        queue = deque([source])
-        seen: set[Place] = set()
-        found: list[Principal] = []
-        while queue:
-            actor = queue.popleft()
-            for edge in self.edges_of(actor):
-                tried = self.tried(actor, edge) if actor == source else None
-                if tried is not None and tried.refused:
-                    continue
-                for place in edge.to:
-                    if place in seen:
-                        continue
-                    seen.add(place)
-                    for arrived in graph.at(place):
-                        if arrived not in before:
-                            before[arrived] = actor, edge
-                            found.append(arrived)
-                            if not edge.kind.limited:
-                                queue.append(arrived)
-        own = {("Group", group) for group in graph.groups_of(source)}
-        for target in sorted(found):
-            if target in own or target == NODE or target[0] not in {"User", "Group"}:
-                continue
+        before = self._arrivals(source)
+        own = {("Group", group) for group in self.graph.groups_of(source)}
+        for target in sorted(it for it in before if it != source and it not in own and it[0] in {"User", "Group"}):
             steps: list[Step] = []
             at: Principal = target
             while (way := before[at]) is not None:
                 steps.append(self._step(way[0], way[1], at, self.tried(source, way[1]) if way[0] == source else None))
                 at = way[0]
             yield _path(subject(target), source, tuple(reversed(steps)), "")
+
+    def _arrivals(self, source: Principal) -> dict[Principal, tuple[Principal, Edge] | None]:
+        """Give everybody whom somebody can become, each with the last step and who takes it."""
+        before: dict[Principal, tuple[Principal, Edge] | None] = {source: None}
+        queue = deque([source])
+        seen: set[Place] = set()
+        while queue:
+            actor = queue.popleft()
+            for edge in self.edges_of(actor):
+                tried = self.tried(actor, edge) if actor == source else None
+                new = [] if tried is not None and tried.refused else [place for place in edge.to if place not in seen]
+                seen.update(new if not edge.kind.limited else ())
+                for arrived in (it for place in new for it in self.graph.at(place) if it not in before):
+                    before[arrived] = actor, edge
+                    if not edge.kind.limited:
+                        queue.append(arrived)
+        return before
 
     def edges_of(self, actor: Principal) -> Iterator[Edge]:
         """Give the steps that somebody can take: their own, and those of their groups."""
@@ -233,9 +238,9 @@ def read_subject(text: str, graph: Graph) -> Principal:
         if kind in {"", "ServiceAccount"} and subject(principal) == f"ServiceAccount {name}":
             return principal
     some = ", ".join(subject(it) for it in sorted(graph.actors)[:_SOME])
-    raise LookupError(f"no binding or identity names {text!r}; there are {some}" + ("..." if len(graph.actors) > _SOME else ""))
+    raise LookupError(
+        f"no binding or identity names {text!r}; there are {some}" + ("..." if len(graph.actors) > _SOME else "")
+    )
 
 
 _SOME = 12
-
-

@@ -137,8 +137,7 @@ def _rights_of(rule: Rule) -> dict[Sought, Names]:
     return {
         it: names
         for it in candidates
-        if (ALL in groups or it[1] in groups or it[1] == ANY_RESOURCE)
-        and (ALL in verbs or not verbs.isdisjoint(it[0]))
+        if (ALL in groups or it[1] in groups or it[1] == ANY_RESOURCE) and (ALL in verbs or not verbs.isdisjoint(it[0]))
     }
 
 

@@ -138,7 +138,9 @@ def workload(resource: str, name: str, account: str) -> Json:
     return {"apiVersion": version, "kind": _KINDS[plural], "metadata": {"name": name, "labels": labels}, "spec": spec}
 
 
-def _send(method: str, path: str, body: Json | None = None, query: Iterable[tuple[str, str]] = (), kind: str = "") -> Request:
+def _send(
+    method: str, path: str, body: Json | None = None, query: Iterable[tuple[str, str]] = (), kind: str = ""
+) -> Request:
     types = {"": "application/json"}
     headers = (("Content-Type", kind or types[""]),) if body is not None else ()
     return Request(method, path, tuple(query), headers, orjson.dumps(body) if body is not None else None)
@@ -164,7 +166,13 @@ def _changes(resource: str, namespace: str, found: Json | None, change: Json) ->
 def _merged(found: Any, change: Any) -> Any:
     if isinstance(found, dict) and isinstance(change, dict):
         return {**found, **{key: _merged(found.get(key), value) for key, value in change.items()}}
-    if isinstance(found, list) and isinstance(change, list) and found and isinstance(found[0], dict) and "name" in found[0]:
+    if (
+        isinstance(found, list)
+        and isinstance(change, list)
+        and found
+        and isinstance(found[0], dict)
+        and "name" in found[0]
+    ):
         return [_merged(found[0], change[0]), *found[1:]]
     return change
 
@@ -187,8 +195,8 @@ def _others(kind: str, namespace: str, target: str, there: There) -> tuple[Attem
         case "token-request":
             # Bound to a pod that is not there, no token is made of it.
             pod = {"apiVersion": "v1", "kind": "Pod", "name": name, "uid": "00000000-0000-0000-0000-000000000000"}
-            spec = {"audiences": ["kube-conformance"], "boundObjectRef": pod}
-            body = {"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": spec}
+            bound = {"audiences": ["kube-conformance"], "boundObjectRef": pod}
+            body = {"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": bound}
             return ((_send("POST", f"{core}/serviceaccounts/{target or name}/token", body),),)
         case "token-secret":
             annotations = {"kubernetes.io/service-account.name": target or there.account}
@@ -200,7 +208,9 @@ def _others(kind: str, namespace: str, target: str, there: There) -> tuple[Attem
             }
             reads = (
                 _send("GET", f"{core}/secrets/{there.name}"),
-                _send("GET", f"{core}/secrets", query=(("limit", "1"), ("fieldSelector", f"metadata.name={there.name}"))),
+                _send(
+                    "GET", f"{core}/secrets", query=(("limit", "1"), ("fieldSelector", f"metadata.name={there.name}"))
+                ),
                 _watch(f"{core}/secrets", there.name),
             )
             return tuple(it for read in reads for it in _creations("secrets", namespace, secret, read))
@@ -215,8 +225,9 @@ def _others(kind: str, namespace: str, target: str, there: There) -> tuple[Attem
             )
         case "privileged-pods":
             pod = workload("pods", there.name, there.account)
-            pod["spec"] |= {"hostPID": True, "volumes": [{"name": "host", "hostPath": {"path": "/"}}]}
-            pod["spec"]["containers"][0]["volumeMounts"] = [{"name": "host", "mountPath": "/host"}]
+            spec: Json = pod["spec"]
+            spec |= {"hostPID": True, "volumes": [{"name": "host", "hostPath": {"path": "/"}}]}
+            spec["containers"][0]["volumeMounts"] = [{"name": "host", "mountPath": "/host"}]
             return _creations("pods", namespace, pod)
         case "exec" | "attach":
             query = (("command", "true"), ("stdout", "true"), ("container", "main"))
@@ -254,7 +265,9 @@ def _watch(path: str, name: str) -> Request:
 
 
 def _policy(there: There) -> tuple[Attempt, ...]:
-    match = {"resourceRules": [{"apiGroups": [""], "apiVersions": ["v1"], "operations": ["CREATE"], "resources": ["pods"]}]}
+    match = {
+        "resourceRules": [{"apiGroups": [""], "apiVersions": ["v1"], "operations": ["CREATE"], "resources": ["pods"]}]
+    }
     policy: Json = {
         "apiVersion": f"{ADMISSION}/v1",
         "kind": "MutatingAdmissionPolicy",
@@ -277,7 +290,8 @@ def _policy(there: There) -> tuple[Attempt, ...]:
 
 
 def _impersonations(kind: str, namespace: str, target: str, there: There) -> tuple[Attempt, ...]:
-    user, more = target, ()
+    user = target
+    more: tuple[tuple[str, str], ...] = ()
     match kind:
         case "impersonate-serviceaccount" | "constrained-serviceaccount":
             user = f"system:serviceaccount:{namespace}:{target}"
@@ -288,8 +302,7 @@ def _impersonations(kind: str, namespace: str, target: str, there: There) -> tup
         case "impersonate-extra":
             user, more = there.user, (("Impersonate-Extra-scopes", target or "all"),)
         case "constrained-node":
-            user, more = f"system:node:{target or there.absent}", (("Impersonate-Group", "system:nodes"),)
-            more = ()
+            user = f"system:node:{target or there.absent}"
     headers = (("Impersonate-User", user), *more)
     if kind.startswith("constrained-"):
         # Whoever may impersonate for single verbs is refused all others: this is the one that is tried.
