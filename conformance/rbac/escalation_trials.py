@@ -224,11 +224,11 @@ def _others(kind: str, namespace: str, target: str, there: There) -> tuple[Attem
                 (_watch(f"{core}/secrets", held),),
             )
         case "privileged-pods":
-            pod = workload("pods", there.name, there.account)
-            spec: Json = pod["spec"]
+            owning = workload("pods", there.name, there.account)
+            spec: Json = owning["spec"]
             spec |= {"hostPID": True, "volumes": [{"name": "host", "hostPath": {"path": "/"}}]}
             spec["containers"][0]["volumeMounts"] = [{"name": "host", "mountPath": "/host"}]
-            return _creations("pods", namespace, pod)
+            return _creations("pods", namespace, owning)
         case "exec" | "attach":
             query = (("command", "true"), ("stdout", "true"), ("container", "main"))
             found = there.objects.get(("pods", namespace))
