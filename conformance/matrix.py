@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Any
 
 from conformance import contract
 from conformance.judge import Judge, unasked
-from conformance.model import Cell, Identity, Matrix, Outcome, RunInfo, Verdict
+from conformance.model import Cell, Identity, Matrix, Outcome, Review, RunInfo, Verdict
 from conformance.oracles.rules import Rules
 from conformance.scripts import Ending, Planned, subjects
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
     from conformance.model import Attributes, CheckResult, Decision, Rbac
     from conformance.plan import Row
@@ -151,24 +151,57 @@ def exit_code(judged: Matrix, *, allow_partial: bool) -> int:
 
 
 class StoredEvidence:
-    """The stored request and answer of a cell, for reports that show them."""
+    """The stored request and answers of a cell, for reports that show them.
+
+    Rows are read from the file as they are asked for; whoever asks in the plan's order reads it once and holds one row.
+    """
 
     def __init__(self, saved: SavedRun) -> None:
         self._saved = saved
-        self._rows: dict[str, StoredRow] | None = None
+        self._ahead: Iterator[StoredRow] = iter(())
+        self._next: StoredRow | None = None
+        self._here: StoredRow | None = None
 
     def exchange(self, endpoint_id: str, identity_name: str) -> dict[str, Any] | None:
-        """Give request and answer of a cell, or None where nothing was sent."""
-        if self._rows is None:
-            self._rows = {stored.row.id: stored for stored in self._saved.rows()}
-        stored = self._rows.get(endpoint_id)
-        if stored is None or stored.row.request is None:
+        """Give request, answer and review of a cell, or None where nothing was sent."""
+        stored = self._row(endpoint_id)
+        if stored is None:
             return None
-        outcome = stored.answers.get((identity_name, "request", ""))
+        found: dict[str, Any] = {}
         request = stored.row.request
-        found: dict[str, Any] = {"method": request.method, "path": request.path, "query": list(request.query)}
-        if request.body:
-            found["body"] = request.body.decode()
-        if isinstance(outcome, Outcome):
-            found |= {"status": outcome.status, "reason": outcome.reason, "message": outcome.message}
-        return found
+        outcome = stored.answers.get((identity_name, "request", ""))
+        if request is not None and isinstance(outcome, Outcome):
+            found = {"method": request.method, "path": request.path, "query": [list(pair) for pair in request.query]}
+            kind = next((value for name, value in request.headers if name.lower() == "content-type"), "")
+            optional = {
+                "type": kind,
+                "body": request.body.decode() if request.body else "",
+                "error": outcome.error,
+                "message": outcome.message,
+                "causes": list(outcome.causes),
+                "warnings": list(outcome.warnings),
+            }
+            found |= {"status": outcome.status, "reason": outcome.reason}
+            found |= {name: value for name, value in optional.items() if value}
+        review = stored.answers.get((identity_name, "review", ""))
+        if isinstance(review, Review):
+            found["review"] = review.error or review.reason or review.evaluation_error
+        return found or None
+
+    def _row(self, wanted: str) -> StoredRow | None:
+        if self._here is None or self._here.row.id != wanted:
+            self._here = self._found(wanted)
+            if self._here is None:  # it may lie behind: once more from the beginning
+                self._ahead = self._saved.rows()
+                self._next = next(self._ahead, None)
+                self._here = self._found(wanted)
+        return self._here
+
+    def _found(self, wanted: str) -> StoredRow | None:
+        while (stored := self._next) is not None:
+            self._next = next(self._ahead, None)
+            if stored.row.id == wanted:
+                if self._next is not None and self._next.again and self._next.row.id == wanted:
+                    return self._next  # what it was judged by
+                return stored
+        return None

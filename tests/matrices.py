@@ -11,11 +11,15 @@ from conformance.model import (
     Answer,
     Cell,
     CheckResult,
+    Difference,
     Endpoint,
+    EscalationPath,
     Finding,
+    Gate,
     Identity,
     Matrix,
     RunInfo,
+    Step,
     Verdict,
     Witness,
 )
@@ -258,7 +262,21 @@ def hostile() -> Matrix:
             for number, text in enumerate(HOSTILE)
         ),
         findings=tuple(
-            Finding(text, "high", text, text or "empty", Witness("rbac", text, (text,)), (text,)) for text in HOSTILE
+            Finding(text, "high", text, text or "empty", Witness("rbac", text, (text,)), (text,), text, text, (text,))
+            for text in HOSTILE
+        ),
+        paths=tuple(
+            EscalationPath(text, text, text, "x", (Step(text, "x", text, "proved", Witness("rbac", text), text, text),))
+            for text in HOSTILE
+        ),
+        gate=Gate(
+            passed=False,
+            reason=HOSTILE[0],
+            baseline=HOSTILE[1],
+            differences=tuple(
+                Difference(text, text, text, text, text, text, text, text, text, (text,), text, text)
+                for text in HOSTILE
+            ),
         ),
     )
 
@@ -359,6 +377,106 @@ def realistic() -> Matrix:
         checks=checks,
         findings=findings,
     )
+
+
+ADMIN = "Group system:masters"
+WAYS = (
+    ("critical", "admin", (("bind a ClusterRole", ADMIN, "proved"),), ""),
+    ("critical", "edit", (("run a pod as it", "node-agent", "reviewed"), ("read its token", ADMIN, "inferred")), ""),
+    ("high", "namespace-custom", (("create its token", "deployer", "proved"), ("escalate", ADMIN, "reviewed")), ""),
+    ("high", "service-account", (("impersonate", "deployer", "inferred"), ("escalate", ADMIN, "reviewed")), ""),
+    ("medium", "cluster-reader", (("read its Secret", "node-agent", "proved"),), ""),
+    (
+        "medium",
+        "node",
+        (("create a pod on itself", "node-agent", "reviewed"),),
+        "admission: NodeRestriction forbids it",
+    ),
+)
+
+
+def escalations() -> tuple[EscalationPath, ...]:
+    """A few paths, with every proof, two that share steps, and one that the server refused."""
+    paths = []
+    for number, (severity, source, ways, refused) in enumerate(WAYS):
+        steps, at = [], f"User audit:{source}"
+        for means, target, proof in ways:
+            witness = Witness("rbac", "RBAC allows it", (at, "RoleBinding audit-own/ci", "Role ci", "rules[0]"))
+            steps.append(Step(at, target, means, proof, witness, "v1/pods:create"))  # type: ignore[arg-type]
+            at = target
+        paths.append(EscalationPath(f"path-{number}", severity, f"User audit:{source}", at, tuple(steps), refused))
+    return tuple(paths)
+
+
+def gate() -> Gate:
+    """A gate that says no, with a difference of each outcome."""
+    row, who = "v1/secrets:list", "view"
+    return Gate(
+        passed=False,
+        reason="1 permission newly allowed that is part of a finding of severity high",
+        baseline="20261101-080000-c3d4",
+        differences=(
+            Difference(
+                *("permission/v1/secrets:list/view", "permission", "high", "view may list Secrets"),
+                *(
+                    "denied",
+                    "allowed",
+                    "fail",
+                    row,
+                    who,
+                    ("User audit:view",),
+                    "Take `list` of secrets out of Role view.",
+                ),
+            ),
+            Difference("api/flowschemas/v1beta3", "api", "medium", "flowschemas v1beta3 is gone", "served", "", "warn"),
+            Difference("schema/Pod/spec.hostUsers", "schema", "low", "a field is new", "", "boolean", "pass"),
+            Difference(
+                *("behaviour/LIST-LIMIT/events", "behaviour", "medium", "LIST-LIMIT fails on events", "pass", "fail"),
+                outcome="waived",
+                waiver="known upstream, owner platform, until 2027-03-01",
+            ),
+        ),
+    )
+
+
+def reviewed() -> Matrix:
+    """The matrix like a real run, with all that a run can have beside it."""
+    matrix = realistic()
+    findings = tuple(
+        replace(
+            finding,
+            description="Whoever reads a token is its owner from then on.",
+            fix="Take `get` and `list` of secrets out of the role.\n- verbs: [get, list]\n+ verbs: [create]",
+            references=("https://kubernetes.io/docs/concepts/security/rbac-good-practices/",),
+        )
+        for finding in matrix.findings
+    )
+    return replace(matrix, findings=findings, paths=escalations(), gate=gate())
+
+
+class Exchanges:
+    """Evidence as a store gives it, of any matrix."""
+
+    def __init__(self, matrix: Matrix) -> None:
+        self._rows = {endpoint.id: endpoint for endpoint in matrix.endpoints}
+        self._cells = {(cell.endpoint, cell.identity): cell for cell in matrix.cells}
+
+    def exchange(self, endpoint_id: str, identity_name: str) -> dict[str, Any] | None:
+        row, one = self._rows[endpoint_id], self._cells[endpoint_id, identity_name]
+        write = row.verb not in READS
+        exchange: dict[str, Any] = {
+            "method": "POST" if write else "GET",
+            "path": f"/api/{row.version}/namespaces/{{own}}/{row.plural}",
+            "query": [["dryRun", "All"]] if write else [["limit", "1"]],
+            "status": one.status,
+            "reason": one.reason,
+            "review": "RBAC: allowed by a binding" if one.review is ALLOWED else "",
+        }
+        if write:
+            exchange |= {"type": "application/json", "body": '{"metadata":{"name":"{absent}"}}'}
+        if one.status == 403:
+            exchange["message"] = f'{row.plural} is forbidden: User "{one.identity}" cannot {row.verb} "{row.plural}"'
+        return exchange
 
 
 def load(file: Path) -> Matrix:

@@ -55,7 +55,7 @@ def render(matrix: Matrix, evidence: Evidence | None = None) -> bytes:  # noqa: 
     word, sentence = headline(matrix)
     mode = f"mode {code(run.mode)}, {'complete' if run.complete else 'not complete'}"
     lines = [
-        f"# {_WORDS[word]}: {sentence}",
+        f"# {_WORDS[word]}: {code(sentence) if matrix.gate else sentence}",
         "",
         f"{code(run.server_version)} on {code(run.provider)} at {code(run.server)}, {mode}, run {code(run.id)}.",
         "",

@@ -8,15 +8,26 @@ from __future__ import annotations
 import shlex
 from collections import Counter
 from dataclasses import dataclass, field
+from functools import cache
 from typing import TYPE_CHECKING
 
 from conformance.model import Answer, Verdict
 from conformance.report.text import count, display
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
-    from conformance.model import Cell, CheckResult, Endpoint, Finding, Identity, Matrix, RunInfo
+    from conformance.model import (
+        Cell,
+        CheckResult,
+        Difference,
+        Endpoint,
+        EscalationPath,
+        Finding,
+        Identity,
+        Matrix,
+        RunInfo,
+    )
 
 WORST_FIRST = (
     Verdict.FAIL,
@@ -27,6 +38,7 @@ WORST_FIRST = (
     Verdict.NOT_APPLICABLE,
 )
 SEVERITIES = ("critical", "high", "medium", "low", "info")
+OUTCOMES = {"fail": "failing", "warn": "to look at", "pass": "accepted", "waived": "waived"}  # of differences
 PATHS = "(paths)"  # the group of the non-resource URLs in tables
 CORE = "core"  # the name that tables give to the group ""
 
@@ -53,6 +65,31 @@ class Tally:
             self.allowed += 1
         elif cell.names:
             self.named += 1
+
+
+@dataclass(frozen=True, slots=True)
+class Citation:
+    """What a check claims, and the sentence of the document that it takes it from; fit to show."""
+
+    id: str
+    level: str
+    topic: str
+    title: str
+    quote: str
+    url: str
+
+
+@cache
+def citations() -> Mapping[str, Citation]:
+    """Every check of the catalogue by its id, as reports cite it."""
+    from conformance.checks import catalogue  # noqa: PLC0415  # a run without checks need not load them
+
+    return {
+        check.id: Citation(
+            *(display(text) for text in (check.id, check.level, check.topic, check.title, check.quote, check.url))
+        )
+        for check in catalogue().values()
+    }
 
 
 def state(cell: Cell, identity: Identity) -> str:
@@ -88,8 +125,8 @@ def table(matrix: Matrix) -> dict[str, dict[str, Tally]]:
     return squares
 
 
-def by_severity(findings: Iterable[Finding]) -> dict[str, int]:
-    """How many findings of each severity, the worst first; only what occurs."""
+def by_severity(findings: Iterable[Finding | EscalationPath | Difference]) -> dict[str, int]:
+    """How many findings, or whatever else has one, of each severity, the worst first; only what occurs."""
     counted = Counter(finding.severity for finding in findings)
     known = [severity for severity in SEVERITIES if counted[severity]]
     return {severity: counted[severity] for severity in [*known, *sorted(set(counted) - set(known))]}
@@ -102,7 +139,14 @@ def failed(matrix: Matrix) -> bool:
 
 
 def headline(matrix: Matrix) -> tuple[str, str]:
-    """`failed`, `partial` or `passed`, and the sentence that says why."""
+    """`failed`, `partial` or `passed`, and the sentence that says why: the gate's own where there is one."""
+    word, sentence = _come_to(matrix)
+    if matrix.gate is None:
+        return word, sentence
+    return ("failed" if not matrix.gate.passed else word if word == "partial" else "passed"), matrix.gate.reason
+
+
+def _come_to(matrix: Matrix) -> tuple[str, str]:
     cells, checks = verdicts(matrix.cells), verdicts(matrix.checks)
     parts = [
         f"{count(cells[Verdict.FAIL], 'cell')} failed" if cells[Verdict.FAIL] else "",
@@ -132,6 +176,23 @@ def reproduce(run: RunInfo) -> str:
         except ValueError:
             words += ["--", run.selection]
     return shlex.join([display(word) for word in words])
+
+
+def evaluated(matrix: Matrix) -> tuple[int, int]:
+    """How many of the planned cells were evaluated, and how many were planned."""
+    left_out = (Verdict.NOT_EVALUATED, Verdict.ERROR)
+    done = sum(1 for cell in matrix.cells if cell.verdict not in left_out)
+    return done, max(matrix.run.planned, len(matrix.cells))
+
+
+def versus(matrix: Matrix) -> str:
+    """How the run stands against its baseline, in a few words."""
+    gate = matrix.gate
+    if gate is None or gate.differences is None:
+        return "no baseline"
+    outcomes = Counter(difference.outcome for difference in gate.differences)
+    counted = ", ".join(f"{outcomes[name]:,} {said}" for name, said in OUTCOMES.items() if outcomes[name])
+    return f"{counted or 'no difference'} against {gate.baseline}" if gate.baseline else counted or "no difference"
 
 
 def not_evaluated(matrix: Matrix) -> dict[str, list[Cell]]:

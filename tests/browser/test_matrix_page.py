@@ -50,7 +50,9 @@ def test_the_verdict_reads_without_scripts(browser: Browser, files: Callable[[st
     context = browser.new_context(java_script_enabled=False)
     page = context.new_page()
     page.goto(files("realistic").as_uri())
-    assert " ".join(text(page, ".verdict").split()).startswith("Failed 2 cells failed, 10 not evaluated of 7,260 cells")
+    assert " ".join(text(page, ".verdict").split()).startswith(
+        "✕ Result: failed 2 cells failed, 10 not evaluated of 7,260 cells"
+    )
     assert "kube-conformance audit --cluster embedded" in text(page, ".again")
     assert page.locator("#document .access td").count() == 22 * 11
     assert not page.locator("#search").is_visible()
@@ -206,7 +208,7 @@ def test_a_link_opens_what_it_was_copied_from(report: Callable[..., Report]) -> 
     page.go_back()
     page.goto(opened.url + "#view=findings")
     page.wait_for_selector("#view-findings .finding")
-    page.click(".counter:has-text('Oracles disagree')")
+    page.click(".counter:has-text('Oracle disagreements')")
     wait_for(page, "#count", "2 of")
     page.go_back()
     assert page.is_visible("#view-findings .finding")

@@ -13,9 +13,11 @@ from importlib.resources import files
 from typing import TYPE_CHECKING
 
 from conformance.report.html.data import pack
-from conformance.report.html.paper import counters, document, strip
+from conformance.report.html.glossary import glossary
+from conformance.report.html.graph import drawn
+from conformance.report.html.paper import document
+from conformance.report.html.strip import counters, strip, text
 from conformance.report.summary import headline
-from conformance.report.text import display
 
 if TYPE_CHECKING:
     from conformance.model import Matrix
@@ -25,7 +27,10 @@ NAME = "html"
 FILE = "matrix.html"
 
 # In this order they are one script: a page of one file can import nothing.
-_SCRIPTS = ("data.js", "query.js", "grid.js", "evidence.js", "views.js", "page.js")
+_SCRIPTS = (
+    *("data.js", "query.js", "grid.js", "models.js", "commands.js", "evidence.js", "lists.js", "leaves.js"),
+    *("saving.js", "help.js", "page.js", "keys.js"),
+)
 _EARLY = 'document.documentElement.className = "js";'
 _SLOT = re.compile(r"\{\{(\w+)\}\}")
 
@@ -38,14 +43,17 @@ def render(matrix: Matrix, evidence: Evidence | None = None) -> bytes:
     word, _ = headline(matrix)
     values = {
         "policy": _policy((_EARLY, script), style),
-        "title": _escaped(f"{word.capitalize()}: {display(matrix.run.server_version)} access matrix"),
+        "title": text(f"{word.capitalize()}: {matrix.run.server_version} access matrix"),
         "style": style,
         "early": _EARLY,
         "strip": strip(matrix),
         "counters": counters(matrix),
         "document": document(matrix),
+        "graph": drawn(matrix.paths or ()),
+        "glossary": glossary(),
         "index": packed.index,
         "states": packed.states,
+        "leaves": packed.leaves,
         "script": script,
         "chunks": "\n".join(
             f'<script type="text/plain" id="chunk-{number}">{chunk}</script>'
@@ -70,7 +78,3 @@ def _policy(scripts: tuple[str, ...], style: str) -> str:
 
 def _hash(text: str) -> str:
     return base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
-
-
-def _escaped(text: str) -> str:
-    return text.replace("&", "&amp;").replace("<", "&lt;")

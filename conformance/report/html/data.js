@@ -17,6 +17,12 @@ async function inflate(id) {
 
 const inflateJson = async (id) => JSON.parse(new TextDecoder().decode(await inflate(id)));
 
+// Resolves when the document is there to its end: the script runs before the chunks are read.
+function whole() {
+  if (document.readyState !== 'loading') return Promise.resolve();
+  return new Promise((done) => document.addEventListener('DOMContentLoaded', done, { once: true }));
+}
+
 class Matrix {
   constructor(index, states) {
     this.run = index.run;
@@ -33,7 +39,10 @@ class Matrix {
     this.texts = texts;
     this.numbers = columns;
     for (const [name, numbers] of Object.entries(columns)) this[name] = numbers.map((number) => texts[number]);
-    this.groups = new Set(columns.group).size;
+    // Groups by small numbers in the order of the rows: the heatmap counts by them at each key.
+    const groups = new Map();
+    this.groupOf = Uint16Array.from(columns.group, (text) => groups.get(text) ?? groups.set(text, groups.size).get(text));
+    this.groups = [...groups.keys()].map((text) => texts[text]);
     this.rows = this.ids.length;
     this.width = this.identities.length;
     const cells = this.rows * this.width;
@@ -42,10 +51,7 @@ class Matrix {
     this.oracles = new Uint8Array(states, 5 * cells, cells);
     this.rowOf = new Map(this.ids.map((id, row) => [id, row]));
     this.columnOf = new Map(this.identities.map(({ name }, column) => [name, column]));
-    this.findings = index.findings.map(([id, severity, title, column, witness, rows, who]) => (
-      { id, severity, title, column, witness, rows, who }));
-    this.checks = index.checks.map(([id, level, resource, column, rows, verdict, note]) => (
-      { id, level, resource, column, rows, verdict, note }));
+    this.findings = index.findings.map(([id, severity, column, rows]) => ({ id, severity, column, rows }));
     // The worst severity of the findings that name a cell as their evidence: 0 for none, then info .. critical.
     this.risk = new Uint8Array(cells);
     for (const { severity, column, rows } of this.findings) {
@@ -76,21 +82,33 @@ class Matrix {
   groupVersion(row) { return this.path[row] ? '' : [this.group[row] === 'core' ? '' : this.group[row], this.version[row]].filter(Boolean).join('/'); }
   scopeLabel(row) { return this.scope[row] === 'own' || this.scope[row] === 'cluster' ? '' : this.scope[row]; }
 
+  // What the pages beside the matrix show: findings' stories, checks, paths, differences; opened once, when first looked at.
+  leaves() {
+    this.beside ??= whole().then(() => inflateJson('leaves')).then((leaves) => {
+      const { texts, results, catalogue } = leaves.checks;
+      return {
+        ...leaves,
+        findings: leaves.findings.map((story, number) => ({ ...this.findings[number], ...story })),
+        checks: results.map(([id, level, resource, column, rows, verdict, note]) => (
+          { id: texts[id], level: texts[level], resource: texts[resource], column, rows, verdict, note: texts[note] })),
+        catalogue: new Map(catalogue.map(([id, level, topic, title, quote, url]) => [id, { id, level, topic, title, quote, url }])),
+      };
+    });
+    return this.beside;
+  }
+
   // The evidence of one cell: its chunk is opened when somebody looks, and a few are kept.
   async evidence(place) {
     const row = Math.floor(place / this.width);
     const number = Math.floor(row / this.rowsAChunk);
-    const name = `chunk-${number}`;
     if (!this.opened.has(number)) {
-      if (!document.getElementById(name) && document.readyState === 'loading') {
-        await new Promise((done) => document.addEventListener('DOMContentLoaded', done, { once: true }));
-      }
-      this.opened.set(number, inflateJson(name));
+      this.opened.set(number, whole().then(() => inflateJson(`chunk-${number}`)));
       if (this.opened.size > 32) this.opened.delete(this.opened.keys().next().value);
     }
-    const [names, witness, note, exchange] = (await this.opened.get(number))[place - number * this.rowsAChunk * this.width] || [[], 0, ''];
+    const line = (await this.opened.get(number))[row - number * this.rowsAChunk];
+    const [names = [], witness = 0, note = '', answer = 0] = line[1 + place % this.width] || [];
     const [status, reason, cause] = this.kinds[this.kind[place]];
     const [kind, text, ...path] = witness || ['', ''];
-    return { names, note, status, reason, cause, exchange, witness: witness ? { kind, text, path } : null };
+    return { names, note, status, reason, cause, request: line[0] || null, answer: answer || {}, witness: witness ? { kind, text, path } : null };
   }
 }

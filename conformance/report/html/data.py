@@ -15,30 +15,35 @@ from typing import TYPE_CHECKING, Any
 import orjson
 
 from conformance.model import Answer, Verdict
+from conformance.report.html.leaves import known, leaves, told
 from conformance.report.summary import SEVERITIES, group_of, reproduce
-from conformance.report.text import display
+from conformance.report.text import clip, display
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Sequence
 
-    from conformance.model import Cell, CheckResult, Endpoint, Finding, Identity, Matrix, Witness
+    from conformance.model import Cell, Endpoint, Identity, Matrix
     from conformance.report import Evidence
 
 CELLS_A_CHUNK = 1000  # a chunk opens in about 10 ms
+MOST_TEXT = 4096  # characters of one text of an answer
 
 _STATES = {Answer.ALLOWED: 0, Answer.DENIED: 1, Answer.UNKNOWN: 2}
 _NAMED = 3
 _ABSENT = 0xFF  # no cell here: a row that was not asked of this identity
 _VERDICTS = {verdict: number for number, verdict in enumerate(Verdict)}
 _ORACLES = {None: 0, Answer.ALLOWED: 1, Answer.DENIED: 2, Answer.UNKNOWN: 3}
+_REQUEST = ("method", "path", "query", "type", "body")  # what the cells of a row have in common
+_ANSWER = ("message", "review", "error", "causes", "warnings")
 
 
 @dataclass(frozen=True, slots=True)
 class Packed:
-    """Base64 of raw deflate: the index (JSON), the states (arrays), and the evidence (JSON), in the order of rows."""
+    """Base64 of raw deflate: the index (JSON), the states (arrays), the other pages (JSON), the evidence (JSON)."""
 
     index: str
     states: str
+    leaves: str
     chunks: tuple[str, ...]
 
 
@@ -54,7 +59,11 @@ def pack(matrix: Matrix, evidence: Evidence | None) -> Packed:
     rows_a_chunk = max(1, CELLS_A_CHUNK // max(1, width))
     step = rows_a_chunk * max(1, width)
     chunks = tuple(
-        _deflated(orjson.dumps([_evidence(cell, evidence) for cell in placed[start : start + step]]))
+        _deflated(
+            orjson.dumps(
+                [_row(placed[at : at + width], evidence) for at in range(start, min(start + step, len(placed)), width)]
+            )
+        )
         for start in range(0, len(placed), step)
     )
     index = {
@@ -63,11 +72,20 @@ def pack(matrix: Matrix, evidence: Evidence | None) -> Packed:
         "endpoints": _endpoints(matrix.endpoints),
         "kinds": kinds,
         "rowsAChunk": rows_a_chunk,
-        "findings": [_finding(finding, rows, columns) for finding in matrix.findings],
-        "checks": _checks(matrix.checks, rows, columns),
+        # Of a finding only what a search needs; its story is a leaf.
+        "findings": [
+            [
+                display(finding.id),
+                display(finding.severity),
+                columns.get(finding.identity, -1),
+                list(known(finding.evidence, rows)),
+            ]
+            for finding in matrix.findings
+        ],
         "severities": SEVERITIES,
     }
-    return Packed(_deflated(orjson.dumps(index)), _deflated(states), chunks)
+    beside = orjson.dumps(leaves(matrix, rows, columns))
+    return Packed(_deflated(orjson.dumps(index)), _deflated(states), _deflated(beside), chunks)
 
 
 def _deflated(content: bytes) -> str:
@@ -92,28 +110,41 @@ def _states(placed: Sequence[Cell | None]) -> tuple[list[list[Any]], bytes]:
         numbers[place] = kinds.setdefault(kind, len(kinds))
     if sys.byteorder == "big":
         numbers.byteswap()
-    told = [[status, display(reason), display(cause or "")] for status, reason, cause in kinds]
-    return told, numbers.tobytes() + bytes(drawn) + bytes(oracles)
+    shown = [[status, display(reason), display(cause or "")] for status, reason, cause in kinds]
+    return shown, numbers.tobytes() + bytes(drawn) + bytes(oracles)
 
 
-def _evidence(cell: Cell | None, evidence: Evidence | None) -> list[Any] | int:
-    """What the arrays do not hold: names, witness, note and, where it is stored, the exchange."""
-    if cell is None:
-        return 0
+def _row(cells: Sequence[Cell | None], evidence: Evidence | None) -> list[Any]:
+    """The request that the cells of a row have in common, or 0, then what the arrays do not hold of each cell."""
+    asked: dict[str, Any] | int = 0
+    packed: list[Any] = []
+    for cell in cells:
+        if cell is None:
+            packed.append(0)
+            continue
+        exchange = evidence.exchange(cell.endpoint, cell.identity) if evidence else None
+        if exchange and not asked and "method" in exchange:
+            asked = {key: _shown(exchange[key]) for key in _REQUEST if key in exchange}
+        packed.append(_cell(cell, exchange))
+    return [asked, *packed]
+
+
+def _cell(cell: Cell, exchange: dict[str, Any] | None) -> list[Any]:
+    """Names, witness, note and what was answered; what is empty at the end is left out."""
     witness = cell.witness
     packed: list[Any] = [
         [display(name) for name in cell.names],
-        _witness(witness) if witness else 0,
+        told(witness) if witness else 0,
         display(cell.note),
+        {key: _shown(exchange[key]) for key in _ANSWER if exchange.get(key)} if exchange else 0,
     ]
-    exchange = evidence.exchange(cell.endpoint, cell.identity) if evidence else None
-    if exchange:
-        packed.append({display(str(key)): _shown(value) for key, value in exchange.items()})
+    while packed and not packed[-1]:
+        packed.pop()
     return packed
 
 
 def _shown(value: object) -> object:
-    """Return a JSON value whose texts are all fit to show; pairs such as a query's stay lists."""
+    """Return a JSON value whose texts are all fit to show, and none too long."""
     match value:
         case None | bool() | int() | float():
             return value
@@ -121,11 +152,7 @@ def _shown(value: object) -> object:
             return [_shown(member) for member in value]
         case dict():
             return {display(str(key)): _shown(member) for key, member in value.items()}
-    return display(str(value))
-
-
-def _witness(witness: Witness) -> list[Any]:
-    return [witness.kind, display(witness.text), *(display(step) for step in witness.path)]
+    return clip(display(str(value)), MOST_TEXT)
 
 
 def _run(matrix: Matrix) -> dict[str, Any]:
@@ -169,34 +196,3 @@ def _endpoints(endpoints: Sequence[Endpoint]) -> dict[str, Any]:
         "flags": [endpoint.namespaced | endpoint.virtual << 1 for endpoint in endpoints],
     }
     return {**columns, "id": [display(endpoint.id) for endpoint in endpoints], "texts": list(texts)}
-
-
-def _finding(finding: Finding, rows: dict[str, int], columns: dict[str, int]) -> list[Any]:
-    return [
-        display(finding.id),
-        display(finding.severity),
-        display(finding.title),
-        columns.get(finding.identity, -1),
-        _witness(finding.witness),
-        list(_known(finding.evidence, rows)),
-        display(finding.identity),
-    ]
-
-
-def _checks(checks: Sequence[CheckResult], rows: dict[str, int], columns: dict[str, int]) -> list[list[Any]]:
-    return [
-        [
-            display(check.id),
-            display(check.level),
-            display(check.resource),
-            columns.get(check.identity, -1),
-            list(_known(check.endpoints, rows)),
-            _VERDICTS[check.verdict],
-            display(check.note),
-        ]
-        for check in checks
-    ]
-
-
-def _known(ids: Iterable[str], rows: dict[str, int]) -> Iterator[int]:
-    return (rows[one] for one in ids if one in rows)

@@ -17,7 +17,7 @@ let grids = 0;
 class Grid {
   // model: {label, rows, columns, columnWidth, rowHeight, headWidth, headHeight, upright,
   //         pinned, rowHead(r) -> {text, note, detail, label}, columnHead(c) -> {text, label, mark},
-  //         cell(r, c) -> {text, look, label, share?}, choose(r, c), chooseRow(r), chooseColumn(c), pin(c)}
+  //         cell(r, c) -> {text, look, label}, choose(r, c), chooseRow(r), chooseColumn(c), pin(c)}
   constructor(host, resized) {
     grids += 1;
     this.name = `grid${grids}`;
@@ -155,7 +155,7 @@ class Grid {
     const head = element('div', { class: 'row-head', role: 'rowheader', 'aria-colindex': '1', id: `${this.name}.${row}.-1` }, element('span', { class: 'text' }), element('small', {}), element('span', { class: 'detail' }));
     const cells = columns.map((column) => this.place(element('div', { class: 'cell', role: 'gridcell', 'aria-colindex': String(column + 2), id: `${this.name}.${row}.${column}` }), column));
     const made = element('div', { class: 'row', role: 'row', 'aria-rowindex': String(row + 2) }, head, ...cells);
-    made.style.transform = `translateY(${this.model.headHeight + row * this.model.rowHeight}px)`;
+    made.style.top = `${this.model.headHeight + row * this.model.rowHeight}px`;
     return { made, head, cells, columns };
   }
 
@@ -175,8 +175,6 @@ class Grid {
       if (made.className !== shown) made.className = shown;
       if (made.textContent !== cell.text) made.textContent = cell.text;
       made.setAttribute('aria-label', cell.label);
-      const share = cell.share === undefined ? '' : `${cell.share}%`;
-      if (made.share !== share) { made.share = share; made.style.setProperty('--share', share); }
     });
   }
 

@@ -1,38 +1,33 @@
-"""The part of the page that reads without scripts and on paper: the verdict strip and the review document.
-
-Every value goes through `_text`; nothing else may put a string of the cluster into markup.
-"""
+"""The review document: what paper, and a reader without scripts, get instead of the matrix."""
 
 from __future__ import annotations
 
-from html import escape
 from typing import TYPE_CHECKING
 
 from conformance.model import Verdict
+from conformance.report.html.strip import text
 from conformance.report.summary import (
     because,
     by_severity,
+    citations,
     failures,
-    headline,
     not_evaluated,
     opinions,
-    reproduce,
     state,
     table,
     verdicts,
 )
-from conformance.report.text import clip, count, display
+from conformance.report.text import count
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from conformance.model import Identity, Matrix
+    from conformance.model import CheckResult, Finding, Identity, Matrix
     from conformance.report.summary import Tally
 
 MOST_GROUPS = 60
 MOST_COLUMNS = 12  # as many as a page of paper holds
 MOST_LINES = 200
-_LENGTH = 600
 _MARKS = {
     Verdict.FAIL: "≠",
     Verdict.ERROR: "!",
@@ -43,72 +38,15 @@ _MARKS = {
 }
 
 
-def strip(matrix: Matrix) -> str:
-    """Return the verdict, what was audited and how, and the command that does it again."""
-    run = matrix.run
-    word, sentence = headline(matrix)
-    asked = f"{run.asked:,} of {run.planned:,} cells" + ("" if run.complete else ", not complete")
-    facts = (
-        ("Cluster", f"{run.provider}, {run.server}"),
-        ("Version", run.server_version),
-        ("Mode", run.mode),
-        ("Coverage", asked),
-        ("Oracles", ", ".join(run.oracles)),
-        ("Requests", f"{run.sent:,} in {run.seconds:.1f} s"),
-        ("Started", run.started_at),
-        ("Run", run.id),
-    )
-    listed = "".join(f"<div><dt>{name}</dt><dd>{_text(value)}</dd></div>" for name, value in facts)
-    return (
-        f'<div class="verdict {word}"><span class="word">{word.capitalize()}</span> '
-        f'<p class="sentence">{_text(sentence)}</p></div>'
-        f'<dl class="facts">{listed}</dl>'
-        f'<div class="again"><span>Again:</span> <code id="command">{_text(reproduce(run), 4000)}</code></div>'
-    )
-
-
-def counters(matrix: Matrix) -> str:
-    """Return the four numbers that people ask for first; each is a link to its own query."""
-    cells, checks = verdicts(matrix.cells), verdicts(matrix.checks)
-    severities = ", ".join(f"{number:,} {severity}" for severity, number in by_severity(matrix.findings).items())
-    broken = checks[Verdict.FAIL] if matrix.checks else None  # absence must not look like a pass
-    checked = f"of {count(len(matrix.checks), 'check')}" if matrix.checks else "no checks in this run"
-    shown: tuple[tuple[str, int | None, str, str, str], ...] = (
-        ("checks", broken, "Conformance failures", checked, "fail"),
-        ("disagree", cells[Verdict.FAIL], "Oracles disagree", f"{cells[Verdict.INFO]:,} more explained", "fail"),
-        ("findings", len(matrix.findings) or None, "Findings", severities or "none in this run", "risk"),
-        (
-            "not-evaluated",
-            cells[Verdict.NOT_EVALUATED] + cells[Verdict.ERROR],
-            "Not evaluated",
-            f"of {count(len(matrix.cells), 'cell')}, {count(cells[Verdict.ERROR], 'error')}",
-            "gap",
-        ),
-    )
-    queries = {
-        "checks": "#view=checks",
-        "disagree": "#q=is:disagree",
-        "findings": "#view=findings",
-        "not-evaluated": "#q=is:not-evaluated,error",
-    }
-    return "".join(
-        f'<a class="counter {_look(number, look)}" href="{queries[key]}">'
-        f"<b>{'—' if number is None else f'{number:,}'}</b> "
-        f"<span>{title}</span> <small>{_text(detail)}</small></a>"
-        for key, number, title, detail, look in shown
-    )
-
-
-def _look(number: int | None, bad: str) -> str:
-    return "none" if number is None else bad if number else "good"
-
-
 def document(matrix: Matrix) -> str:
-    """Return the review document: what print, and a reader without scripts, get instead of the matrix."""
+    """Return the review document."""
     return "\n".join(
         [
             *_failures(matrix),
-            *_findings(matrix),
+            *_differences(matrix),
+            *_findings(matrix.findings),
+            *_paths(matrix),
+            *_checks(matrix.checks),
             *_not_evaluated(matrix),
             *_access(matrix),
             *_identities(matrix.identities),
@@ -137,8 +75,25 @@ def _failures(matrix: Matrix) -> Iterable[str]:
         yield from _table("Failures", ("where", "identity", "verdict", "state or check", "said", "because"), rows)
 
 
-def _findings(matrix: Matrix) -> Iterable[str]:
-    order = {severity: number for number, severity in enumerate(by_severity(matrix.findings))}
+def _differences(matrix: Matrix) -> Iterable[str]:
+    gate = matrix.gate
+    if gate is None or gate.differences is None:
+        yield from _absent("Differences to a baseline")
+        return
+    rows = [
+        (one.outcome, one.severity, one.kind, one.title, one.before, one.after, one.waiver or one.advice)
+        for one in gate.differences
+    ]
+    heads = ("outcome", "severity", "kind", "what", "before", "now", "what to do, or why accepted")
+    yield from _table(f"Differences to {text(gate.baseline, 80) or 'the baseline'}", heads, rows)
+
+
+def _findings(findings: Sequence[Finding]) -> Iterable[str]:
+    """Findings of one rule stand together: its description and fix once, then who holds it and why."""
+    if not findings:
+        yield "<h2>Findings</h2><p>No finding in this run.</p>"
+        return
+    order = {severity: number for number, severity in enumerate(by_severity(findings))}
     rows = [
         (
             finding.severity,
@@ -146,11 +101,47 @@ def _findings(matrix: Matrix) -> Iterable[str]:
             finding.title,
             finding.identity,
             " → ".join(finding.witness.path) or finding.witness.text,
+            finding.fix,
         )
-        for finding in sorted(matrix.findings, key=lambda finding: order[finding.severity])
+        for finding in sorted(findings, key=lambda finding: order[finding.severity])
     ]
-    if rows:
-        yield from _table("Findings", ("severity", "rule", "what", "identity", "because"), rows)
+    yield from _table("Findings", ("severity", "rule", "what", "identity", "because", "fix"), rows)
+
+
+def _paths(matrix: Matrix) -> Iterable[str]:
+    if matrix.paths is None:
+        yield from _absent("Escalation paths")
+        return
+    rows = [
+        (
+            path.severity,
+            path.source,
+            path.target,
+            "; ".join(f"{step.means} → {step.target} ({step.proof})" for step in path.steps),
+            path.refused,
+        )
+        for path in matrix.paths
+    ]
+    yield from _table("Escalation paths", ("severity", "from", "to", "steps", "refused because"), rows)
+
+
+def _checks(checks: Sequence[CheckResult]) -> Iterable[str]:
+    if not checks:
+        yield from _absent("Checks of the API contract")
+        return
+    results: dict[str, list[CheckResult]] = {}
+    for check in checks:
+        results.setdefault(check.id, []).append(check)
+    rows = []
+    for name, those in sorted(results.items()):
+        cited = citations().get(name)
+        counted = ", ".join(f"{n:,} {verdict}" for verdict, n in verdicts(those).items() if n)
+        rows.append((name, those[0].level, cited.title if cited else "", cited.quote if cited else "", counted))
+    yield from _table("Checks of the API contract", ("check", "level", "claim", "cited sentence", "results"), rows)
+
+
+def _absent(title: str) -> Iterable[str]:
+    yield f"<h2>{title}</h2><p>Not part of this run.</p>"
 
 
 def _not_evaluated(matrix: Matrix) -> Iterable[str]:
@@ -171,11 +162,11 @@ def _access(matrix: Matrix) -> Iterable[str]:
     for start in range(0, min(len(matrix.identities), 3 * MOST_COLUMNS), MOST_COLUMNS):
         shown = matrix.identities[start : start + MOST_COLUMNS]
         yield '<table class="access"><thead><tr><th scope="col">group</th>'
-        yield "".join(f'<th scope="col">{_text(identity.name, 40)}</th>' for identity in shown)
+        yield "".join(f'<th scope="col">{text(identity.name, 40)}</th>' for identity in shown)
         yield "</tr></thead><tbody>"
         for group in list(squares)[:MOST_GROUPS]:
             drawn = "".join(_square(squares[group].get(identity.name)) for identity in shown)
-            yield f'<tr><th scope="row">{_text(group, 60)}</th>{drawn}</tr>'
+            yield f'<tr><th scope="row">{text(group, 60)}</th>{drawn}</tr>'
         yield "</tbody></table>"
     left_out = (
         (len(squares) - MOST_GROUPS, "group", ""),
@@ -209,15 +200,14 @@ def _identities(identities: Sequence[Identity]) -> Iterable[str]:
 
 
 def _table(title: str, heads: Sequence[str], rows: Sequence[Sequence[str]]) -> Iterable[str]:
+    if not rows:
+        yield f"<h2>{title}</h2><p>None.</p>"
+        return
     yield f"<h2>{title}</h2><table><thead><tr>"
     yield "".join(f'<th scope="col">{head}</th>' for head in heads)
     yield "</tr></thead><tbody>"
     for row in rows[:MOST_LINES]:
-        yield "<tr>" + "".join(f"<td>{_text(value)}</td>" for value in row) + "</tr>"
+        yield "<tr>" + "".join(f"<td>{text(value)}</td>" for value in row) + "</tr>"
     yield "</tbody></table>"
     if len(rows) > MOST_LINES:
         yield f"<p>… and {len(rows) - MOST_LINES:,} more.</p>"
-
-
-def _text(value: str, length: int = _LENGTH) -> str:
-    return escape(clip(display(value), length))

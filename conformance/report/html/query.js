@@ -14,7 +14,9 @@ const IS_ROW = {
 };
 const IS_CELL = { disagree: FAIL, explained: INFO };
 VERDICTS.forEach((name, number) => { IS_CELL[name] = number; });
-const KEYS = [...Object.keys(ROW_KEYS), 'id', ...Object.keys(COLUMN_KEYS), 'is', 'request', 'review', 'rules', 'status', 'reason', 'cause', 'risk', 'finding'];
+const CELL_KEYS = { status: 0, reason: 1, cause: 2 };
+const KEYS = [...Object.keys(ROW_KEYS), 'id', ...Object.keys(COLUMN_KEYS), 'is', 'request', 'review', 'rules', ...Object.keys(CELL_KEYS), 'risk', 'finding'];
+const PAGE_KEYS = ['check', 'level', 'topic', 'from', 'to', 'means', 'proof', 'outcome']; // of the pages beside the matrix
 const IS_VALUES = [...STATES, 'disagree', 'explained', ...VERDICTS.slice(0, 2), ...VERDICTS.slice(3), ...Object.keys(IS_ROW), 'risky'];
 
 class QueryError extends Error {}
@@ -24,7 +26,7 @@ function terms(text) {
   const found = [];
   for (const [, minus, key, quoted, plain] of text.matchAll(/(-?)(?:([a-z]+):)?(?:"([^"]*)"?|([^\s"]+))/gi)) {
     const values = quoted === undefined ? plain.split(',').filter(Boolean) : [quoted];
-    if (key && !KEYS.includes(key.toLowerCase())) {
+    if (key && !KEYS.includes(key.toLowerCase()) && !PAGE_KEYS.includes(key.toLowerCase())) {
       // A colon also stands in endpoint ids: v1/pods:get is a word.
       if (quoted === undefined) found.push({ not: minus !== '', key: '', values: [`${key}:${plain}`] });
       continue;
@@ -47,16 +49,17 @@ const anyOf = (values, whole) => {
   return (text) => (Array.isArray(text) ? text : [text]).some((one) => patterns.some((matches) => matches(one)));
 };
 
-// Returns {rows, columns: Uint8Array of 0 and 1, drawn: a table over the byte of a cell, cells: [(place) => boolean]}.
+// What a query says of rows, of columns, of the byte of a cell (a table over its values), and of cells: each test of a cell
+// is a table over one of the arrays, so that a quarter of a million cells are held against it in less than a millisecond.
 function compile(matrix, text) {
   const rows = new Uint8Array(matrix.rows).fill(1);
   const columns = new Uint8Array(matrix.width).fill(1);
   const drawn = new Uint8Array(256).fill(1);
   drawn[ABSENT] = 0;
   const cells = [];
-  const keepRows = (not, test) => { for (let row = 0; row < rows.length; row += 1) if (rows[row] && test(row) === not) rows[row] = 0; };
+  const keepRows = (not, test) => { for (let row = 0; row < rows.length; row += 1) if (rows[row] && Boolean(test(row)) === not) rows[row] = 0; };
   const keepColumns = (not, test) => { for (let column = 0; column < columns.length; column += 1) if (test(column) === not) columns[column] = 0; };
-  const keepCells = (not, test) => cells.push(not ? (place) => !test(place) : test);
+  const keepCells = (not, values, size, test) => cells.push({ values, table: Uint8Array.from({ length: size }, (_, value) => (Boolean(test(value)) !== not ? 1 : 0)) });
 
   for (const { not, key, values } of terms(text)) {
     if (!values.length) continue;
@@ -87,17 +90,15 @@ function compile(matrix, text) {
           for (const row of finding.rows) wanted[row * matrix.width + finding.column] = 1;
         }
       }
-      keepCells(not, (place) => wanted[place] === 1);
+      keepCells(not, wanted, 2, Boolean);
     } else if (key === 'request' || key === 'review' || key === 'rules') {
       const oracle = ['request', 'review', 'rules'].indexOf(key);
       const wanted = choices(key, values, ANSWERS);
-      keepCells(not, (place) => wanted.has(matrix.answer(place, oracle)));
-    } else {
-      const part = ['status', 'reason', 'cause'].indexOf(key);
+      keepCells(not, matrix.oracles, 256, (byte) => wanted.has((byte >> (2 * oracle)) & 3));
+    } else if (key in CELL_KEYS) {
       const matches = anyOf(values, true);
-      const wanted = matrix.kinds.map((kind) => matches(String(kind[part] ?? 'none')));
-      keepCells(not, (place) => wanted[matrix.kind[place]]);
-    }
+      keepCells(not, matrix.kind, matrix.kinds.length, (kind) => matches(String(matrix.kinds[kind][CELL_KEYS[key]] ?? 'none')));
+    } else throw new QueryError(`${key}: is for the other pages`);
   }
   return { rows, columns, drawn, cells };
 }
@@ -124,33 +125,55 @@ function keepIs(matrix, values, not, drawn, keepRows, keepCells) {
   for (let byte = 0; byte < 256; byte += 1) {
     wanted[byte] = lower.some((value) => STATES[byte & 3] === value || IS_CELL[value] === ((byte >> 2) & 7)) ? 1 : 0;
   }
-  const risky = lower.includes('risky');
-  if (!risky && !aboutRows.length) {
+  const mixed = lower.includes('risky') || aboutRows.length > 0;
+  if (!mixed) {
     for (let byte = 0; byte < 256; byte += 1) if ((wanted[byte] === 1) === not) drawn[byte] = 0;
     return;
   }
-  keepCells(not, (place) => wanted[matrix.drawn[place]] === 1 || (risky && matrix.risk[place] > 0)
-    || aboutRows.some((value) => IS_ROW[value](matrix, Math.floor(place / matrix.width))));
+  const either = new Uint8Array(matrix.drawn.length);
+  for (let place = 0; place < either.length; place += 1) {
+    either[place] = wanted[matrix.drawn[place]] | (lower.includes('risky') && matrix.risk[place] > 0)
+      | aboutRows.some((value) => IS_ROW[value](matrix, Math.floor(place / matrix.width)));
+  }
+  keepCells(not, either, 2, Boolean);
+}
+
+function narrow(hit, values, table) {
+  for (let place = 0; place < hit.length; place += 1) if (hit[place] === 1) hit[place] = table[values[place]];
 }
 
 // Runs a query: which rows have a matching cell, which columns count, and for each cell whether it matches.
 function search(matrix, text) {
   const { rows, columns, drawn, cells } = compile(matrix, text);
+  const { width } = matrix;
   const chosen = [...columns.keys()].filter((column) => columns[column]);
-  const hit = new Uint8Array(matrix.rows * matrix.width);
+  const hit = new Uint8Array(matrix.rows * width);
+  for (let row = 0; row < rows.length; row += 1) {
+    if (rows[row] === 0) continue;
+    for (let at = 0; at < chosen.length; at += 1) {
+      const place = row * width + chosen[at];
+      hit[place] = drawn[matrix.drawn[place]];
+    }
+  }
+  for (const { values, table } of cells) narrow(hit, values, table);
   const shown = [];
   let count = 0;
-  for (let row = 0; row < matrix.rows; row += 1) {
-    if (!rows[row]) continue;
-    const before = count;
-    for (const column of chosen) {
-      const place = row * matrix.width + column;
-      if (drawn[matrix.drawn[place]] === 0) continue;
-      let matches = true;
-      for (let one = 0; matches && one < cells.length; one += 1) matches = cells[one](place);
-      if (matches) { hit[place] = 1; count += 1; }
-    }
-    if (count > before) shown.push(row);
+  for (let row = 0; row < rows.length; row += 1) {
+    if (rows[row] === 0) continue;
+    let here = 0;
+    for (let place = row * width; place < (row + 1) * width; place += 1) here += hit[place];
+    if (here) shown.push(row);
+    count += here;
   }
-  return { rows: shown, columns: chosen, count, precise: cells.length > 0 || drawn.subarray(0, 24).includes(0), matches: (place) => hit[place] === 1 };
+  return { rows: shown, columns: chosen, count, precise: cells.length > 0 || drawn.subarray(0, 24).includes(0), hit, matches: (place) => hit[place] === 1 };
+}
+
+// The same grammar over the entries of a page beside the matrix. Each says its fields by key, and its text for bare words.
+function sift(entries, text) {
+  const given = terms(text).filter(({ values }) => values.length);
+  const known = new Set(entries.flatMap(({ fields }) => Object.keys(fields)));
+  const strange = given.find(({ key }) => key !== '' && !known.has(key));
+  if (strange && entries.length) throw new QueryError(`this page has no ${strange.key}: but ${[...known].join(', ')}`);
+  const tests = given.map(({ not, key, values }) => ({ not, key, matches: anyOf(values, key !== '') }));
+  return entries.filter(({ fields, text: words }) => tests.every(({ not, key, matches }) => matches(key === '' ? words : fields[key] ?? '') !== not));
 }

@@ -1,4 +1,4 @@
-// What the grid shows in each of its modes, and the pages beside it. A model only reads the matrix; page.js says which.
+// What the two grids show in each of their modes. A model only reads the matrix; page.js says which.
 
 const VERB_ORDER = ['get', 'list', 'watch', 'create', 'update', 'patch', 'delete', 'deletecollection'];
 const verbRank = (verb) => (VERB_ORDER.includes(verb) ? VERB_ORDER.indexOf(verb) : VERB_ORDER.length);
@@ -44,59 +44,55 @@ const WORST = [FAIL, ERROR, NOT_EVALUATED, INFO, PASS, NOT_APPLICABLE];
 
 function heatModel(matrix, found, choose) {
   // Six numbers of verdicts and four of states for each square, in one array: this runs over every cell at each key.
-  const groups = [];
-  const numbers = new Map();
   const width = found.columns.length;
-  const counts = new Uint32Array(matrix.groups * width * 10);
+  const counts = new Uint32Array(matrix.groups.length * width * 10);
+  const seen = new Uint8Array(matrix.groups.length);
   for (const row of found.rows) {
-    const group = matrix.group[row];
-    let number = numbers.get(group);
-    if (number === undefined) {
-      number = groups.push(group) - 1;
-      numbers.set(group, number);
-    }
+    const group = matrix.groupOf[row];
+    seen[group] = 1;
     for (let column = 0; column < width; column += 1) {
       const place = row * matrix.width + found.columns[column];
-      if (!found.matches(place)) continue;
-      const at = (number * width + column) * 10;
-      counts[at + matrix.verdict(place)] += 1;
-      counts[at + 6 + matrix.state(place)] += 1;
+      if (found.hit[place] === 0) continue;
+      const at = (group * width + column) * 10;
+      const byte = matrix.drawn[place];
+      counts[at + ((byte >> 2) & 7)] += 1;
+      counts[at + 6 + (byte & 3)] += 1;
     }
   }
+  const groups = [...seen.keys()].filter((group) => seen[group]);
   const squareOf = (row, column) => {
-    const at = (row * width + column) * 10;
+    const at = (groups[row] * width + column) * 10;
     const verdicts = counts.subarray(at, at + 6);
     return { verdicts, cells: verdicts.reduce((sum, one) => sum + one, 0), allowed: counts[at + 6 + ALLOWED], named: counts[at + 6 + NAMED] };
   };
-  let most = 0;
+  let most = 1;
   for (const number of counts) if (number > most) most = number;
+  const names = groups.map((group) => matrix.groups[group]);
   return {
-    label: 'Identity by API group', least: 40 + 12 * String(most).length, corner: 'group', rows: groups.length, columns: found.columns.length,
-    rowHead: (row) => ({ text: groups[row] }),
+    label: 'Identity by API group', least: 40 + 12 * String(most).length, corner: 'group', rows: groups.length, columns: width,
+    rowHead: (row) => ({ text: names[row] }),
     columnHead: (column) => ({ text: matrix.identities[found.columns[column]].name }),
     cell: (row, column) => {
       const square = squareOf(row, column);
       const who = matrix.identities[found.columns[column]].name;
-      if (!square.cells) return { text: '', look: 'heat empty', label: `${groups[row]} as ${who}: nothing` };
+      if (!square.cells) return { text: '', look: 'heat empty', label: `${names[row]} as ${who}: nothing` };
       const worst = WORST.find((verdict) => square.verdicts[verdict]);
+      const name = VERDICTS[worst].replace('-', ' ');
       const mark = MARKS[worst] && worst !== INFO ? `${MARKS[worst]} ` : '';
+      // The tint is the worst cell's; among squares that are as they should be, five steps say how much is allowed.
+      const tint = (part, whole) => (part ? ` t${Math.ceil(5 * part / whole)}` : ' t0');
       if (found.precise) {
-        return {
-          text: mark + square.cells.toLocaleString('en'), look: `heat v${worst}`, share: 12 + Math.round(40 * square.cells / most),
-          label: `${groups[row]} as ${who}: ${square.cells} cells match, worst ${VERDICTS[worst].replace('-', ' ')}`,
-        };
+        return { text: mark + square.cells.toLocaleString('en'), look: `heat v${worst}${tint(square.cells, most)}`, label: `${names[row]} as ${who}: ${square.cells} cells match, worst ${name}` };
       }
-      const bad = worst === FAIL || worst === ERROR || worst === NOT_EVALUATED ? `, ${square.verdicts[worst]} ${VERDICTS[worst].replace('-', ' ')}` : '';
-      const named = square.named ? `+${square.named}` : '';
+      const bad = worst === FAIL || worst === ERROR || worst === NOT_EVALUATED ? `, ${square.verdicts[worst]} ${name}` : '';
       return {
-        text: `${mark}${square.allowed}${named}/${square.cells}`,
-        look: `heat v${worst}${square.allowed + square.named ? '' : ' nothing'}`,
-        label: `${groups[row]} as ${who}: ${square.allowed} of ${square.cells} allowed${square.named ? `, ${square.named} named` : ''}, worst ${VERDICTS[worst].replace('-', ' ')}${bad}`,
-        share: square.allowed + square.named ? 12 + Math.round(40 * (square.allowed + square.named) / square.cells) : 0,
+        text: `${mark}${square.allowed}${square.named ? `+${square.named}` : ''}/${square.cells}`,
+        look: `heat v${worst}${tint(square.allowed + square.named, square.cells)}`,
+        label: `${names[row]} as ${who}: ${square.allowed} of ${square.cells} allowed${square.named ? `, ${square.named} named` : ''}, worst ${name}${bad}`,
       };
     },
-    choose: (row, column) => choose(groups[row], found.columns[column]),
-    chooseRow: (row) => choose(groups[row], -1),
+    choose: (row, column) => choose(names[row], found.columns[column]),
+    chooseRow: (row) => choose(names[row], -1),
     chooseColumn: (column) => choose('', found.columns[column]),
   };
 }
@@ -106,6 +102,19 @@ const rowTitle = (matrix, row) => ({ text: matrix.plural(row) + (matrix.scopeLab
 function cellOf(matrix, found, place) {
   if (!matrix.has(place)) return { text: '', look: 'empty', label: 'not asked' };
   return { text: glyph(matrix, place), look: `${look(matrix, place)}${found.matches(place) ? '' : ' dim'}`, label: labelOf(matrix, place) };
+}
+
+// How a resource is named where one is chosen, as RBAC and kubectl know it: `deployments.apps`, `pods`, `/metrics`.
+function resourceName(matrix, row) {
+  if (matrix.path[row]) return matrix.path[row];
+  return matrix.group[row] === 'core' ? matrix.resource[row] : `${matrix.resource[row]}.${matrix.group[row]}`;
+}
+
+// The rows of one resource with all that is below it: by subresource, then verb, then where they are asked.
+function ofResource(matrix, found, name) {
+  const rows = found.rows.filter((row) => resourceName(matrix, row) === name);
+  const order = (row) => [matrix.subresource[row], String(verbRank(matrix.verb[row])).padStart(2, '0'), matrix.verb[row], matrix.scope[row]].join('\n');
+  return { ...found, rows: rows.sort((a, b) => (order(a) < order(b) ? -1 : 1)) };
 }
 
 function flatModel(matrix, found, { columns, pinned, sort, choose, chooseRow, chooseColumn, pin, label }) {
@@ -156,78 +165,4 @@ function verbsModel(matrix, found, { column, choose, chooseRow }) {
     choose: (row, number) => { if (at(row, number) !== undefined) choose(at(row, number) * matrix.width + column); },
     chooseRow: (row) => chooseRow(shown[row].row),
   };
-}
-
-// --- the pages beside the matrix ----------------------------------------------------------------------------------------
-
-const MOST = 300;
-
-function more(host, items, draw) {
-  let shown = 0;
-  const button = element('button', { type: 'button' }, '');
-  const next = () => {
-    const part = items.slice(shown, shown + MOST);
-    shown += part.length;
-    button.before(...part.map(draw));
-    button.hidden = shown >= items.length;
-    button.textContent = `Show more (${(items.length - shown).toLocaleString('en')} left)`;
-  };
-  button.addEventListener('click', next);
-  host.append(button);
-  next();
-}
-
-function cellLinks(matrix, rows, column, go) {
-  const links = rows.slice(0, 12).map((row) => {
-    const link = element('button', { type: 'button', class: 'chip' }, matrix.ids[row]);
-    link.addEventListener('click', () => go(row * matrix.width + Math.max(0, column)));
-    return link;
-  });
-  if (rows.length > 12) links.push(element('span', {}, ` and ${rows.length - 12} more`));
-  return element('div', { class: 'others' }, ...links);
-}
-
-function findingsPage(host, matrix, go) {
-  host.replaceChildren(element('h2', {}, 'Findings'));
-  if (!matrix.findings.length) host.append(element('p', { class: 'nothing-here' }, 'No risk rule found anything in this run.'));
-  const rank = (severity) => (matrix.severities.indexOf(severity) + 99) % 99;
-  const ordered = [...matrix.findings].sort((a, b) => rank(a.severity) - rank(b.severity));
-  more(host, ordered, ({ severity, id, title, column, who, witness, rows }) => element('article', { class: `finding r-${severity}` },
-    element('h3', {}, element('span', { class: `pill r-${severity}` }, severity), ` ${title} `, element('code', {}, id)),
-    element('p', {}, 'held by ', element('b', {}, who)),
-    witness.length > 2 ? chain(witness.slice(2)) : element('p', {}, witness[1]),
-    cellLinks(matrix, rows, column, go)));
-}
-
-function checksPage(host, matrix, go) {
-  host.replaceChildren(element('h2', {}, 'Checks of the API contract'));
-  if (!matrix.checks.length) host.append(element('p', { class: 'nothing-here' }, 'No checks ran in this run.'));
-  const byId = new Map();
-  for (const check of matrix.checks) byId.set(check.id, [...(byId.get(check.id) || []), check]);
-  const tally = (checks) => VERDICTS.map((name, verdict) => [name, checks.filter((check) => check.verdict === verdict).length]).filter(([, number]) => number);
-  const bad = (checks) => checks.filter(({ verdict }) => verdict === FAIL || verdict === ERROR).length;
-  for (const [id, checks] of [...byId].sort(([, a], [, b]) => bad(b) - bad(a))) {
-    const body = element('div', {});
-    const box = element('details', { class: 'check' }, element('summary', {}, element('code', {}, id), ` ${checks[0].level} `, ...tally(checks).map(([name, number]) => element('span', { class: `pill v-${name}` }, `${number} ${name.replace('-', ' ')}`))), body);
-    box.addEventListener('toggle', () => {
-      if (body.childElementCount) return;
-      const ordered = [...checks].sort((a, b) => INTEREST[a.verdict] - INTEREST[b.verdict]);
-      more(body, ordered, (check) => element('div', { class: 'result' }, element('span', { class: `pill v-${VERDICTS[check.verdict]}` }, VERDICTS[check.verdict]), ` ${check.resource} `, check.column >= 0 ? `as ${matrix.identities[check.column].name} ` : '', check.note, cellLinks(matrix, check.rows, check.column, go)));
-    });
-    if (bad(checks)) box.open = true;
-    host.append(box);
-  }
-}
-
-function identitiesPage(host, matrix, pick) {
-  const rows = matrix.identities.map((who) => {
-    const states = [0, 0, 0, 0];
-    for (let place = who.number; place < matrix.drawn.length; place += matrix.width) if (matrix.has(place)) states[matrix.state(place)] += 1;
-    const button = element('button', { type: 'button', class: 'chip' }, who.name);
-    button.addEventListener('click', () => pick(who));
-    const number = (state) => element('td', { class: 'number' }, states[state].toLocaleString('en'));
-    return element('tr', {}, element('td', {}, button), element('td', {}, who.kind), element('td', {}, who.user), element('td', {}, who.groups.join(', ') + (who.groupsKnown ? '' : ' (groups unknown)')), element('td', {}, who.expect), number(ALLOWED), number(NAMED), number(DENIED), number(UNKNOWN));
-  });
-  const heads = ['name', 'kind', 'user', 'groups', 'expected', 'allowed', 'named', 'denied', 'unknown'];
-  host.replaceChildren(element('h2', {}, 'Identities'), element('div', { class: 'scroller', tabindex: '0' }, element('table', {}, element('thead', {}, element('tr', {}, ...heads.map((head) => element('th', { scope: 'col' }, head)))), element('tbody', {}, ...rows))));
 }
