@@ -418,15 +418,9 @@ def gate() -> Gate:
         differences=(
             Difference(
                 *("permission/v1/secrets:list/view", "permission", "high", "view may list Secrets"),
-                *(
-                    "denied",
-                    "allowed",
-                    "fail",
-                    row,
-                    who,
-                    ("User audit:view",),
-                    "Take `list` of secrets out of Role view.",
-                ),
+                *("denied", "allowed", "fail", row, who),
+                affected=("User audit:view",),
+                advice="Take `list` of secrets out of Role view.",
             ),
             Difference("api/flowschemas/v1beta3", "api", "medium", "flowschemas v1beta3 is gone", "served", "", "warn"),
             Difference("schema/Pod/spec.hostUsers", "schema", "low", "a field is new", "", "boolean", "pass"),

@@ -150,7 +150,7 @@ def _ordered(layers: list[list[str]], edges: Sequence[_Edge]) -> list[list[str]]
 def _spots(layers: Sequence[Sequence[str]]) -> dict[str, tuple[int, int]]:
     """Where each subject stands: the upper left corner of its box; every layer is centred."""
     depth = max(map(len, layers))
-    spots = {}
+    spots: dict[str, tuple[int, int]] = {}
     for number, layer in enumerate(layers):
         x = _MARGIN + number * (_BOX + _BETWEEN)
         start = _MARGIN + (depth - len(layer)) * (_HIGH + _GAP) // 2
