@@ -79,9 +79,9 @@ def replayed(each: Planned, world: World, exchanges: Iterable[Exchange]) -> Endi
     return replay(script, case, exchanges)
 
 
-def idle(world: World, laid: Iterable[Planned], asked_by: str) -> Iterator[CheckResult]:
-    """Give a result for each check that asked nothing here, with the reason: absence must not look like a pass."""
-    busy = {each.check for each in laid}
+def idle(world: World, asked_by: str) -> Iterator[CheckResult]:
+    """Give a result for each check that can ask nothing here, with the reason: absence must not look like a pass."""
+    busy = {each.check for each in planned(world)}
     for check in catalogue().values():
         if check.id not in busy:
             why = hindrance(check, world) or "nothing that it applies to is served"

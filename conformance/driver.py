@@ -45,6 +45,11 @@ class Sending:
     opened: bool = False
 
     @property
+    def waits(self) -> bool:
+        """Whether it is open for long without any work for the server."""
+        return self.ask.is_watch or self.ask.slow
+
+    @property
     def seconds(self) -> float:
         """How long a stream is followed."""
         return self.ask.seconds or _SECONDS
@@ -92,7 +97,7 @@ class Driven:
         self._group: list[Sending] = []  # what is asked at once
         self._held: list[Sending] = []  # of those, what waits for a stream to open
         self._several = False
-        self._answers: dict[int, tuple[Response, list[bytes] | None]] = {}
+        self._answers: dict[int, tuple[Response, list[bytes] | None, str]] = {}
         self._step(None)
 
     # --- the script ---
@@ -128,22 +133,22 @@ class Driven:
             raise RuntimeError(f"{ask.method} {ask.path} is not sent: {problem}")
         return Sending(self, place, ask, request)
 
-    def arrived(self, sending: Sending, response: Response, lines: list[bytes] | None) -> None:
+    def arrived(self, sending: Sending, response: Response, lines: list[bytes] | None = None, ended: str = "") -> None:
         """Take an answer; goes on when it is the last one of its group."""
         if sending.place < 0:
             self._removed(sending, response)
             return
         self._note(sending.request, response)
-        self._answers[sending.place] = (response, lines)
+        self._answers[sending.place] = (response, lines, ended)
         if sending.ask.is_watch and self._held:
             self.release()
         if len(self._answers) < len(self._group):
             return
         replies = []
         for each in self._group:
-            answer, events = self._answers[each.place]
+            answer, events, how = self._answers[each.place]
             try:
-                reply = self._reader.reply(each.ask, answer, events)
+                reply = replace(self._reader.reply(each.ask, answer, events), ended=how)
             except Exception as raised:  # noqa: BLE001  # a reading that breaks is a check that breaks
                 self._steps.close()
                 self._end(ending(raised))
@@ -262,7 +267,7 @@ def hazard(ask: Ask, request: Request, case: Case, placeholders: Placeholders, m
     if not name and request.method == "DELETE":
         selected = dict(request.query).get("labelSelector", "")
         return "" if inside and f"{CASE_LABEL}={case.number:x}" in selected else "it deletes what others made"
-    if inside or run in request.path or f"{collection}/{name}" in made:
+    if inside or run in request.path or placeholders.address in request.path or f"{collection}/{name}" in made:
         return ""
     if not name and run.encode() in (request.body or b""):
         return ""  # a new object that bears the run's name

@@ -254,9 +254,9 @@ class Engine:
         self._multi.add_handle(handle)
 
     def _step_of(self, handle: pycurl.Curl, access: Access, sending: Sending) -> Exchange:
+        self._streams += sending.waits
         if not sending.ask.is_watch:
             return Exchange(handle, access, sending.request)
-        self._streams += 1
 
         def opened() -> None:
             sending.is_open()
@@ -282,7 +282,7 @@ class Engine:
         assert exchange is not None  # noqa: S101  # set when it was sent
         response = exchange.response(handle, error, code)
         work.exchange = None
-        self._streams -= isinstance(exchange, Following)
+        self._streams -= work.sending is not None and work.sending.waits
         self._multi.remove_handle(handle)
         if self._limits.gentle:
             self._window = self._pace.window(self._window, self._limits.concurrency, response)
@@ -297,7 +297,10 @@ class Engine:
         self.counters.failed += response.error is not None
         if work.sending is not None:
             driven = work.sending.driven
-            driven.arrived(work.sending, response, exchange.lines if isinstance(exchange, Following) else None)
+            if isinstance(exchange, Following):
+                driven.arrived(work.sending, response, exchange.lines, exchange.ended)
+            else:
+                driven.arrived(work.sending, response)
             self._take(driven)
             return
         begun = self._begun[work.row]

@@ -120,10 +120,9 @@ def _checks(saved: SavedRun, checked: Mapping[str, CheckResult]) -> tuple[CheckR
         return ()
     asked_by = contract.asker(world.identities)
     known = {subject.id: subject for subject in subjects(world)}
-    results, laid = [], []
+    results = []
     for stored in saved.scripts(without=checked):
         planned = Planned(stored.check, known[stored.subject], stored.number)
-        laid.append(planned)
         if stored.id in checked:
             results.append(checked[stored.id])
             continue
@@ -131,7 +130,7 @@ def _checks(saved: SavedRun, checked: Mapping[str, CheckResult]) -> tuple[CheckR
         if stored.asked:
             ended = contract.replayed(planned, world, stored.exchanges)
         results.append(contract.result(planned, ended, asked_by, world.minor))
-    return (*results, *contract.idle(world, laid, asked_by))
+    return (*results, *contract.idle(world, asked_by))
 
 
 def _anew(cell: Cell) -> Cell:

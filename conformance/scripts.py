@@ -54,7 +54,8 @@ class Ask:
     `read` makes of the answer what the script gets as `Reply.body` and what is stored; without it the objects of this
     script come whole (`managed` says whether with managedFields), of all others only kind, apiVersion and name.
     `expects` are statuses that would be asked again (429, 503, 504) and are an answer here.
-    For a watch, `ends` says after which events it is over; it ends after `seconds` in any case.
+    For a watch, `ends` says after which events it is over; it ends after `seconds` in any case. `slow` says of another
+    request that the server lets it wait on purpose.
     """
 
     method: str
@@ -68,6 +69,7 @@ class Ask:
     expects: frozenset[int] = frozenset()
     ends: Callable[[list[Any]], bool] | None = field(default=None, compare=False)
     seconds: float = 0.0
+    slow: bool = False
 
     @property
     def is_watch(self) -> bool:
@@ -79,7 +81,8 @@ class Ask:
 class Reply:
     """What a script learns of an answer, and all that is stored of it. Header names are lower case, a few are kept.
 
-    `events` are those of a watch. `problems` says how the body departs from the server's own schema.
+    `events` are those of a watch, `ended` by whom: `server`, `client` (its time was over), or empty when it had brought
+    what it was followed for. `problems` says how the body departs from the server's own schema.
     """
 
     status: int
@@ -87,6 +90,7 @@ class Reply:
     headers: Mapping[str, str] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
     events: tuple[Any, ...] = ()
+    ended: str = ""
     problems: tuple[str, ...] = ()
     audited: bool = True
     error: str = ""
@@ -375,17 +379,17 @@ class Case:
         """Give the name in an object: of some kinds it has a meaning, so that the sample chooses it."""
         return str(body["metadata"]["name"])
 
-    def needed(self) -> Steps:
-        """Create what the sample needs to be there first."""
+    def needed(self, suffix: str = "a") -> Steps:
+        """Create what the sample of an object needs to be there first."""
         sample = self.subject.sample
         for path, body in sample.needs if sample else ():
-            reply: Reply = yield Ask("POST", fill(path, self, "a"), body=filled(body, self, "a"))
+            reply: Reply = yield Ask("POST", fill(path, self, suffix), body=filled(body, self, suffix))
             need(reply.ok or reply.status == 409, f"what it needs could not be created: {reply.said()}")  # noqa: PLR2004
 
     def created(self, suffix: str = "a", **metadata: Any) -> Generator[Ask | tuple[Ask, ...], Any, Reply]:
         """Create an object, and give the reply of its creation: `made = yield from case.created()`."""
         body = self.object(suffix, **metadata)
-        yield from self.needed()
+        yield from self.needed(suffix)
         reply: Reply = yield Ask("POST", self.collection(), body=body)
         need(reply.status == 201, f"no object could be created: {reply.said()}")  # noqa: PLR2004  # Created
         return reply
@@ -419,6 +423,8 @@ def filled(body: Json, case: Case, suffix: str, **metadata: Any) -> Json:
     made: Json = walk(body)
     held = {"name": case.name(suffix)} | made.get("metadata", {}) | metadata
     held["labels"] = case.labels | (held.get("labels") or {})
+    if held["name"] is None and not metadata.get("generateName"):
+        return made | {"metadata": {}}  # of what is no object but a question; it bears no labels
     return made | {"metadata": {key: value for key, value in held.items() if value is not None}}
 
 

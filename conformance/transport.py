@@ -201,7 +201,7 @@ class Following(Exchange):
     `opened` is called when the headers of a success are there.
     """
 
-    __slots__ = ("_enough", "_open", "_rest", "lines", "opened")
+    __slots__ = ("_enough", "_open", "_rest", "_timed_out", "lines", "opened")
 
     def __init__(
         self,
@@ -216,10 +216,20 @@ class Following(Exchange):
         super().__init__(handle, access, request, keep=_STREAM_BYTES)
         self.lines: list[bytes] = []
         self.opened = opened
-        self._enough, self._rest, self._open = enough, b"", False
+        self._enough, self._rest, self._open, self._timed_out = enough, b"", False, False
         handle.setopt(pycurl.HEADERFUNCTION, self._header)
         handle.setopt(pycurl.WRITEFUNCTION, self._chunk)
         handle.setopt(pycurl.TIMEOUT_MS, int(seconds * 1000))
+
+    @property
+    def ended(self) -> str:
+        """By whom it was ended: `server`, `client` when its time was over, empty when it had brought enough."""
+        return "" if self._ends_at_headers else "client" if self._timed_out else "server"
+
+    def response(self, handle: pycurl.Curl, error: str | None, code: int = 0) -> Response:
+        """Make the answer out of what was read."""
+        self._timed_out = code == pycurl.E_OPERATION_TIMEDOUT
+        return super().response(handle, error, code)
 
     def _header(self, line: bytes) -> None:
         self._lines.append(line)

@@ -1,0 +1,96 @@
+"""What many checks ask, written once; and the documents that they cite."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from conformance.scripts import DRY_RUN, Ask, at, need
+
+if TYPE_CHECKING:
+    from collections.abc import Generator
+
+    from conformance.model import Json
+    from conformance.scripts import Case, Memory, Reply, Seen, Subject
+
+CONCEPTS = "https://kubernetes.io/docs/reference/using-api/api-concepts/"
+CONVENTIONS = (
+    "https://github.com/kubernetes/community/blob/master/contributors/devel/sig-architecture/api-conventions.md"
+)
+APPLY = "https://kubernetes.io/docs/reference/using-api/server-side-apply/"
+AUTHENTICATION = "https://kubernetes.io/docs/reference/access-authn-authz/authentication/"
+OVERVIEW = "https://kubernetes.io/docs/concepts/overview/kubernetes-api/"
+LABELS_PAGE = "https://kubernetes.io/docs/concepts/overview/working-with-objects/labels/"
+FIELDS_PAGE = "https://kubernetes.io/docs/concepts/overview/working-with-objects/field-selectors/"
+FINALIZERS = "https://kubernetes.io/docs/concepts/overview/working-with-objects/finalizers/"
+COLLECTING = "https://kubernetes.io/docs/concepts/architecture/garbage-collection/"
+
+MARK = "kube-conformance.io/mark"  # the label that checks change
+MERGE = (("Content-Type", "application/merge-patch+json"),)
+JSON_PATCH = (("Content-Type", "application/json-patch+json"),)
+STRATEGIC = (("Content-Type", "application/strategic-merge-patch+json"),)
+APPLY_PATCH = (("Content-Type", "application/apply-patch+yaml"),)
+AND_OK = frozenset({200, 201, 202})
+
+OBJECT = ("create", "get", "delete")  # the verbs of a resource whose objects a check makes itself
+
+
+def is_named_freely(subject: Subject) -> bool:
+    """Whether the name of its objects has no meaning, so that any will do."""
+    body = subject.sample.body if subject.sample else None
+    return "name" not in ((body or {}).get("metadata") or {})
+
+
+def get(case: Case, name: str, **how: Any) -> Ask:
+    """Ask for an object of the script."""
+    return Ask("GET", case.item(name), **how)
+
+
+def label_patch(value: str | None) -> Json:
+    """Build a merge patch of the label that checks change."""
+    return {"metadata": {"labels": {MARK: value}}}
+
+
+def merge(case: Case, name: str, patch: Json, *query: tuple[str, str]) -> Ask:
+    """Patch an object of the script."""
+    return Ask("PATCH", case.item(name), query, patch, MERGE)
+
+
+def dry_run(case: Case, body: Any, *query: tuple[str, str], **how: Any) -> Ask:
+    """Try a creation that persists nothing."""
+    return Ask("POST", case.collection(), (DRY_RUN, *query), body, **how)
+
+
+def read_back(case: Case, name: str) -> Generator[Ask, Any, Any]:
+    """Get an object that was made, which has to be there."""
+    reply: Reply = yield get(case, name)
+    need(reply.status == 200, f"the object that was made is answered {reply.said()}")  # noqa: PLR2004
+    return reply.body
+
+
+def version_of(body: Any) -> str:
+    """Give the resourceVersion in an object or list."""
+    return str(at(body, "metadata", "resourceVersion") or "")
+
+
+def mark_of(body: Any) -> Any:
+    """Give the label that checks change."""
+    return at(body, "metadata", "labels", MARK)
+
+
+def count_of_items(seen: Seen, _: Memory) -> Any:
+    """Read of a list only how many objects it holds, its resourceVersion and whether there are more."""
+    items = at(seen.document, "items")
+    return {
+        "status": at(seen.document, "reason"),
+        "count": len(items) if isinstance(items, list) else None,
+        "metadata": {
+            "resourceVersion": at(seen.document, "metadata", "resourceVersion"),
+            "continue": at(seen.document, "metadata", "continue"),
+        },
+    }
+
+
+def names_in(body: Any) -> list[str]:
+    """Give the names of a list's objects, in its order."""
+    items = at(body, "items")
+    return [str(at(item, "metadata", "name")) for item in items] if isinstance(items, list) else []
