@@ -37,6 +37,7 @@ class Options:
     kubeconfig: Path | None
     context: str | None
     kubernetes_version: str | None
+    pod_image: str | None
     identities: Path | None
     identity: tuple[str, ...]
     mode: str | None
@@ -109,6 +110,13 @@ OPTIONS = (
         None,
         "The Kubernetes version of a disposable cluster, as 1.37 or 1.37.2; else the one that is pinned here.",
         metavar="VERSION",
+    ),
+    Option(
+        "pod-image",
+        "text",
+        None,
+        "An image with a shell that the nodes can run, for checks that need pods; kind clusters of ours have one.",
+        metavar="IMAGE",
     ),
     Option("identities", "path", None, "A file of identities; else the packaged set.", metavar="FILE"),
     Option(

@@ -14,7 +14,7 @@ import orjson
 
 from conformance.model import Request
 from conformance.placeholders import OTHER, OWN
-from conformance.replies import Reader, request_of
+from conformance.replies import Reader, event, message, request_of
 from conformance.scripts import CASE_LABEL, Ask, Ending, Exchange, at, ending
 
 if TYPE_CHECKING:
@@ -57,13 +57,7 @@ class Sending:
     def enough(self, lines: list[bytes]) -> bool:
         """Say whether a stream has brought what it is followed for."""
         assert self.ask.ends is not None  # noqa: S101  # a watch
-        events = []
-        for line in lines:
-            try:
-                events.append(orjson.loads(line))
-            except orjson.JSONDecodeError:
-                events.append(None)
-        return self.ask.ends(events)
+        return self.ask.ends([message(line) if self.ask.upgrade else event(line) for line in lines])
 
     def is_open(self) -> None:
         """Let what waits for the stream go."""

@@ -22,7 +22,7 @@ from conformance import transport
 from conformance.driver import Driven
 from conformance.model import Access, Attributes, Outcome, Request, Response, Review
 from conformance.scripts import ADMIN_ACCESS, Planned
-from conformance.transport import Exchange, Following
+from conformance.transport import Exchange, Following, Messages
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -262,7 +262,8 @@ class Engine:
             sending.is_open()
             self._take(sending.driven)
 
-        return Following(handle, access, sending.request, enough=sending.enough, opened=opened, seconds=sending.seconds)
+        kind = Messages if sending.ask.upgrade else Following
+        return kind(handle, access, sending.request, enough=sending.enough, opened=opened, seconds=sending.seconds)
 
     def _collect(self) -> int:
         done = 0

@@ -73,6 +73,7 @@ class Cluster:
     `admin` is the access that prepares identities, reads the snapshot and asks reviews.
     `signer` is the CA that client certificates of a cluster of ours can be signed with: PEM certificate and key.
     `kubeconfig` is where its name is a context: files, as the variable KUBECONFIG lists them.
+    `pod_image` is an image with a shell that its nodes can run.
     """
 
     provider: str
@@ -82,6 +83,7 @@ class Cluster:
     signer: tuple[bytes, bytes] | None = field(default=None, repr=False)
     audit_log: str | None = None
     kubeconfig: str | None = None
+    pod_image: str = ""
 
 
 @dataclass(frozen=True, slots=True)

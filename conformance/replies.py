@@ -22,6 +22,12 @@ if TYPE_CHECKING:
 _MESSAGE = 4096
 _KEPT_HEADERS = ("content-type", "etag", "allow", "location", "cache-control", "retry-after", "content-length")
 _ERRORS = 400
+_UPGRADE = (
+    ("Connection", "Upgrade"),
+    ("Upgrade", "websocket"),
+    ("Sec-WebSocket-Version", "13"),
+    ("Sec-WebSocket-Key", "a3ViZS1jb25mb3JtYW5jZQ=="),  # it proves that a WebSocket server answers, and nothing else
+)
 _UID = re.compile(r"\b[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}\b")
 _MOMENT = re.compile(r"\b\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?(?:Z|[+-]\d\d:\d\d)")
 _VOLUME = re.compile(r"\bkube-api-access-[a-z0-9]{5}\b")  # the name that admission gives to a pod's token volume
@@ -117,9 +123,11 @@ def request_of(ask: Ask, ledger: Ledger) -> Request:
     given = {name.lower() for name, _ in ask.headers}
     headers = [(name, str(ledger.fill(value))) for name, value in ask.headers]
     if "accept" not in given:
-        headers.append(("Accept", JSON))
+        headers.append(("Accept", "*/*" if ask.upgrade else JSON))
     if body is not None and "content-type" not in given:
         headers.append(("Content-Type", JSON))
+    if ask.upgrade:
+        headers += [*_UPGRADE, ("Sec-WebSocket-Protocol", ask.upgrade)]
     query = tuple((name, str(ledger.fill(value))) for name, value in ask.query)
     return Request(ask.method, str(ledger.fill(ask.path)), query, tuple(headers), body)
 
@@ -145,9 +153,12 @@ class Reader:
             audited="audit-id" in response.headers,
         )
         if ask.read is not None:
-            body = document if events is None else [_json(event) for event in events]
+            body = document if events is None else [message(e) if ask.upgrade else event(e) for e in events]
             kept = ask.read(Seen(response.status, response.headers, response.body, body), self._memory)
             return replace(reply, body=self.ledger.mask(kept))
+        if events is not None and ask.upgrade and response.status < _ERRORS:
+            heard = (message(each) for each in events)
+            return replace(reply, events=tuple([channel, self.ledger.mask_text(text)] for channel, text in heard))
         if events is not None and response.status < _ERRORS:
             return replace(reply, events=tuple(self._events(ask, events)))
         return replace(reply, body=self._kept(ask, document, response))
@@ -162,10 +173,10 @@ class Reader:
 
     def _events(self, ask: Ask, events: list[bytes]) -> list[Any]:
         kept = []
-        for event in map(_json, events):
-            shown = at(event, "object")
-            if at(event, "type") in {"BOOKMARK", "ERROR"} or self._is_own(shown):
-                kept.append({"type": at(event, "type"), "object": self._object(ask, shown)})
+        for found in map(_json, events):
+            shown = at(found, "object")
+            if at(found, "type") in {"BOOKMARK", "ERROR"} or self._is_own(shown):
+                kept.append({"type": at(found, "type"), "object": self._object(ask, shown)})
         return kept
 
     def _kept(self, ask: Ask, document: Any, response: Response) -> Any:
@@ -228,6 +239,16 @@ class Reader:
                 if isinstance(item.get(key), dict)
             }
         return self.ledger.mask(whole)
+
+
+def message(frame: bytes) -> list[Any]:
+    """Read a message of a `channel.k8s.io` connection: its first byte says which channel it is of."""
+    return [frame[0] if frame else -1, frame[1:].decode("utf-8", "replace")]
+
+
+def event(line: bytes) -> Any:
+    """Read a line of a watch; None where it is no JSON."""
+    return _json(line)
 
 
 def _json(body: bytes) -> Any:

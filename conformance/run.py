@@ -101,6 +101,8 @@ def ready(options: Options, stack: ExitStack, say: Callable[[str], None], select
     run_id = f"{started_at:%Y%m%dt%H%M%S}-{secrets.token_hex(2)}"
     specs = _chosen(options)
     cluster, disposable = _open(options, stack, say)
+    if options.pod_image:
+        cluster = replace(cluster, pod_image=options.pod_image)
     mode = _mode(options, cluster)
     say(f"{cluster.admin.server}: mode {mode}, as {', '.join(spec.name for spec in specs)}")
     client = Client(cluster.admin, user_agent=f"{USER_AGENT} run/{run_id}")

@@ -54,8 +54,9 @@ class Ask:
     `read` makes of the answer what the script gets as `Reply.body` and what is stored; without it the objects of this
     script come whole (`managed` says whether with managedFields), of all others only kind, apiVersion and name.
     `expects` are statuses that would be asked again (429, 503, 504) and are an answer here.
-    For a watch, `ends` says after which events it is over; it ends after `seconds` in any case. `slow` says of another
-    request that the server lets it wait on purpose.
+    For a watch, `ends` says after which events it is over; it ends after `seconds` in any case. With `upgrade`, a
+    subprotocol of WebSocket, the events are the messages of the connection instead: `[channel, text]`. `slow` says of
+    another request that the server lets it wait on purpose.
     """
 
     method: str
@@ -69,6 +70,7 @@ class Ask:
     expects: frozenset[int] = frozenset()
     ends: Callable[[list[Any]], bool] | None = field(default=None, compare=False)
     seconds: float = 0.0
+    upgrade: str = ""
     slow: bool = False
 
     @property
@@ -251,8 +253,8 @@ class Subject:
 class World:
     """What is known of the cluster and the run when a script begins. `features` are what is there beside the server.
 
-    `node`: a ready node; `ours`: we created the cluster; `@NAME`: a credential that was prepared. `custom` are the
-    names of custom resources, as `plural.group`.
+    `node`: a ready node; `pods`: an image with a shell that it can run, `pod_image`; `ours`: we created the cluster;
+    `@NAME`: a credential that was prepared. `custom` are the names of custom resources, as `plural.group`.
     """
 
     catalog: Catalog
@@ -263,6 +265,7 @@ class World:
     features: frozenset[str] = frozenset()
     custom: frozenset[str] = frozenset()
     samples: Mapping[str, Sample] = field(default_factory=dict)  # by the subject id of their resource
+    pod_image: str = ""
 
     @property
     def minor(self) -> int:

@@ -278,6 +278,7 @@ def _world(world: World) -> dict[str, Any]:
         "features": sorted(world.features),
         "custom": sorted(world.custom),
         "samples": {key: _shown(sample) for key, sample in world.samples.items()},
+        "podImage": world.pod_image,
     }
 
 
@@ -357,6 +358,7 @@ class SavedRun:
             features=frozenset(raw["features"]),
             custom=frozenset(raw["custom"]),
             samples={key: _read_sample(sample) for key, sample in raw["samples"].items()},
+            pod_image=raw.get("podImage", ""),
         )
 
     def _foreign(self, problem: Exception) -> RunFileError:

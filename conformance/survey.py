@@ -25,6 +25,8 @@ def world(client: Client, cluster: Cluster, frozen: Snapshot, identities: tuple[
     features = {"ours"} if cluster.ours else set()
     if any(_is_ready(node) for node in _items(client, "/api/v1/nodes")):
         features.add("node")
+        if cluster.pod_image:
+            features.add("pods")
     custom = frozenset(str(each["metadata"]["name"]) for each in _items(client, _DEFINITIONS, metadata_only=True))
     return World(
         catalog=frozen.catalog,
@@ -35,6 +37,7 @@ def world(client: Client, cluster: Cluster, frozen: Snapshot, identities: tuple[
         features=frozenset(features),
         custom=custom,
         samples=_samples(client, frozen),
+        pod_image=cluster.pod_image,
     )
 
 

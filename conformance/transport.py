@@ -248,6 +248,50 @@ class Following(Exchange):
         return -1 if self._ends_at_headers else None  # whoever has seen enough hangs up, and that is no error
 
 
+class Messages(Following):
+    """A request that becomes a WebSocket connection, on which the server alone speaks: each message is a line."""
+
+    __slots__ = ()
+
+    def _header(self, line: bytes) -> None:
+        self._lines.append(line)
+        if line.startswith(b"HTTP/"):
+            self._open = line.partition(b" ")[2].startswith(b"101")
+        elif self._open and line in {b"\r\n", b"\n"}:
+            self.opened()
+
+    def _chunk(self, chunk: bytes) -> int | None:
+        if not self._open:
+            self._chunks.append(chunk)
+            return None
+        messages, self._rest, closed = _messages(self._rest + chunk)
+        self.lines += messages
+        self._ends_at_headers = closed or (bool(messages) and self._enough(self.lines))
+        return -1 if self._ends_at_headers else None
+
+
+_TEXT, _BINARY, _CLOSE = 1, 2, 8
+_LONG, _LONGER = 126, 127  # lengths that say that two or eight bytes with the real one follow
+
+
+def _messages(data: bytes) -> tuple[list[bytes], bytes, bool]:
+    """Split what a server sent (RFC 6455, 5.2: never masked) into messages, the rest, and whether it said goodbye."""
+    found: list[bytes] = []
+    while len(data) >= 2:  # noqa: PLR2004  # a frame's head
+        kind, length, start = data[0] & 0x0F, data[1] & 0x7F, 2
+        if length in {_LONG, _LONGER}:
+            start = 4 if length == _LONG else 10
+            length = int.from_bytes(data[2:start], "big")
+        if len(data) < start + length:
+            break
+        payload, data = data[start : start + length], data[start + length :]
+        if kind == _CLOSE:
+            return found, data, True
+        if kind in {_TEXT, _BINARY} and payload:
+            found.append(payload)
+    return found, data, False
+
+
 class Headers(Mapping[str, str]):
     """The headers of an answer, lower case; read when they are looked at, since most never are."""
 

@@ -34,6 +34,8 @@ if TYPE_CHECKING:
 
 NAME = "kind"
 READY_SECONDS = 120
+POD_IMAGE = "local/busybox:1"  # that tools/node-image builds; else one that the nodes have to fetch
+PUBLISHED_POD_IMAGE = "docker.io/library/busybox:1.37"
 _OK = 200
 
 
@@ -164,7 +166,8 @@ def _again(name: str, engine: str, there: tuple[str, ...], version: str | None, 
 def _cluster(name: str, engine: str, file: Path, *, ours: bool) -> Cluster:
     access = kubeconfig.read(file).access(f"kind-{name}", say=lambda _: None)
     signer = _signer(engine, name) if ours else None
-    return Cluster(NAME, name, access, ours=ours, signer=signer, kubeconfig=str(file))
+    image = POD_IMAGE if engines.images(engine, POD_IMAGE) else PUBLISHED_POD_IMAGE
+    return Cluster(NAME, name, access, ours=ours, signer=signer, kubeconfig=str(file), pod_image=image if ours else "")
 
 
 def _signer(engine: str, name: str) -> tuple[bytes, bytes] | None:
@@ -177,6 +180,7 @@ def _signer(engine: str, name: str) -> tuple[bytes, bytes] | None:
 def _settled(made: kindmaking.Made, say: Say) -> Cluster:
     """Wait until the controllers have done what every cluster has done before its first user comes."""
     made.kubeconfig.chmod(0o600)
+    kindmaking.load(made.name, made.engine, POD_IMAGE)
     cluster = _cluster(made.name, made.engine, made.kubeconfig, ours=True)
     deadline = time.monotonic() + READY_SECONDS
     with Client(cluster.admin) as client:

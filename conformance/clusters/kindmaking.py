@@ -112,6 +112,17 @@ def making(wanted: Wanted, folder: Path, say: Say) -> Iterator[Made]:
         process.stdout.close()
 
 
+def load(name: str, engine: str, image: str) -> None:
+    """Give the nodes of a cluster an image of this machine, where it is here."""
+    if engines.images(engine, image):
+        command = [program(lambda _: None), "load", "docker-image", image, "--name", name]
+        done = subprocess.run(
+            command, env=os.environ | {engines.CHOICE: engine}, capture_output=True, text=True, check=False
+        )
+        if done.returncode:
+            raise ClusterError(f"kind could not load {image} into {name}: {done.stderr.strip()[-300:]}")
+
+
 def failure(name: str, said: str) -> str:
     """Say in one sentence why kind failed and how that is mended."""
     mend = next((f": {how}" for pattern, how in _MENDS if re.search(pattern, said)), "")
