@@ -41,6 +41,7 @@ _END = b"\r\n\r\n"
 _BODILESS = frozenset({204, 304})
 _SWITCHING = 101
 _LIMIT = 1 << 20
+_LOOK = 0.05  # seconds between two looks whether the client of a stream is still there
 
 
 class Asked(NamedTuple):
@@ -212,9 +213,40 @@ class _Connection:
             return not streams and not _closes(headers)
         self.writer.write(head + raw)
         await self.writer.drain()
-        if streams:
+        if status == _SWITCHING or (streams and _value(headers, "transfer-encoding").lower() != "chunked"):
             await self._pass_on(reader, writer, both_ways=status == _SWITCHING)
-        return not streams and not _closes(headers)
+            return False
+        if streams and not await self._chunks(reader):
+            return False
+        return not _closes(headers)
+
+    async def _chunks(self, reader: asyncio.StreamReader) -> bool:
+        """Pass a stream on to its last chunk; what the client asks after that is the next request, and not swallowed.
+
+        False when the client has gone, which ends the server's side, too.
+        """
+
+        async def gone() -> None:
+            while not (self.reader.at_eof() or self.writer.transport.is_closing()):  # noqa: ASYNC110
+                await asyncio.sleep(_LOOK)  # its end comes with no event, and reading would take the next request
+
+        async def pump() -> None:
+            while True:
+                size = await reader.readuntil(b"\r\n")
+                data = await reader.readexactly(int(size.split(b";")[0], 16) + 2)
+                self.writer.write(size + data)
+                await self.writer.drain()
+                if data == b"\r\n":
+                    return
+
+        tasks = [asyncio.ensure_future(pump()), asyncio.ensure_future(gone())]
+        try:
+            await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+            return tasks[0].done() and tasks[0].exception() is None
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
 
     async def _pass_on(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, *, both_ways: bool) -> None:
         """Pass bytes on as they come until either side ends; a client that has gone ends the server's side, too."""

@@ -102,6 +102,14 @@ def _steady(body: bytes) -> bytes:
     return orjson.dumps(document)
 
 
+def test_what_is_asked_after_a_watch_that_ended_is_answered_on_the_same_connection(proxied: Cluster) -> None:
+    with Client(proxied.admin) as client:
+        for _ in range(3):
+            watched = client.ask("GET", "/api/v1/nodes", query={"watch": "true", "timeoutSeconds": "1"})
+            assert (watched.status, watched.error) == (200, None)
+            assert client.ask("GET", "/version").status == 200
+
+
 def test_a_watch_is_answered_before_it_ends_and_ends_with_its_client(cluster: Cluster, proxied: Cluster) -> None:
     del cluster
     watch = Request("GET", "/api/v1/pods", (("watch", "true"), ("timeoutSeconds", "20")), headers_only=True)

@@ -215,9 +215,16 @@ def _manager_flags() -> tuple[str, ...]:
 
 def settled(client: Client) -> bool:
     """Say whether the controllers have done what every cluster has done before its first user comes."""
-    account = client.ask("GET", "/api/v1/namespaces/default/serviceaccounts/default")
+    spaces = client.ask("GET", "/api/v1/namespaces")
     roles = client.ask("GET", "/apis/rbac.authorization.k8s.io/v1/clusterroles")
-    return account.status == roles.status == _OK and _aggregated(json.loads(roles.body)["items"])
+    if not spaces.status == roles.status == _OK:
+        return False
+    there = [f"/api/v1/namespaces/{each['metadata']['name']}" for each in json.loads(spaces.body)["items"]]
+    wanted = [
+        f"{space}/{part}" for space in there for part in ("serviceaccounts/default", "configmaps/kube-root-ca.crt")
+    ]
+    found = all(client.ask("GET", path).status == _OK for path in wanted)
+    return bool(there) and found and _aggregated(json.loads(roles.body)["items"])
 
 
 def _aggregated(roles: Sequence[Mapping[str, Any]]) -> bool:
