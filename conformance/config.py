@@ -47,6 +47,7 @@ class Options:
     concurrency: int | None
     max_requests: int | None
     plan: bool
+    objects: Path | None
     checks: bool
     expectations: Path | None
     baseline: Path | None
@@ -153,6 +154,13 @@ OPTIONS = (
     Option("concurrency", "count", None, "Requests in flight at most; else 8 on a cluster that is not ours."),
     Option("max-requests", "count", None, "Requests of the whole run at most; what is left is not evaluated."),
     Option("plan", "switch", default=False, help="Say what would be sent, and stop."),
+    Option(
+        "objects",
+        "path",
+        None,
+        "A folder of smallest objects, for kinds whose schema does not say enough.",
+        metavar="FOLDER",
+    ),
     Option("checks", "switch", default=True, help="Hold the API contract's checks; else the matrix of access alone."),
     Option(
         "expectations",

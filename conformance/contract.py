@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
+from conformance import quirks
 from conformance.checks import Check, catalogue
 from conformance.model import CheckResult, Verdict
-from conformance.scripts import Case, Planned, Subject, replay, subjects
+from conformance.scripts import Case, Ending, Planned, Subject, replay, subjects
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterator, Sequence
 
     from conformance.model import Identity
-    from conformance.scripts import Ending, Exchange, Script, World
+    from conformance.scripts import Exchange, Script, World
 
 _MODES = ("observe", "dry-run", "full")
 _EVERYBODY = "(run)"  # whose access it is when no identity of the run is the admin
@@ -58,13 +60,41 @@ def asker(identities: Iterable[Identity]) -> str:
     return next((each.name for each in identities if _MASTERS in each.groups), _EVERYBODY)
 
 
-def result(each: Planned, ended: Ending, asked_by: str, minor: int = 0) -> CheckResult:
-    """Make the result of a check on a subject; a violation that real servers are known for is `info`."""
-    del minor
+Departures = Mapping[str, Iterable[str]]  # how answers of a run depart from their schemas, by subject
+
+
+def result(
+    each: Planned, ended: Ending, asked_by: str, minor: int = 0, departures: Departures | None = None
+) -> CheckResult:
+    """Make the result of a check on a subject; a violation that real servers are known for is `info`.
+
+    `departures` are those of every answer of the run, for the checks that gather them.
+    """
     check = catalogue()[each.check]
+    subject = each.subject.id
+    gathered = (departures or {}).get(subject, ()) if check.every_answer else ()
+    ended = _with_departures(check, subject, ended, minor, gathered)
+    if ended.verdict is Verdict.FAIL and (quirk := quirks.known(check.id, subject, ended.note, minor)) is not None:
+        ended = Ending(Verdict.INFO, f"{quirk.id}: {quirk.reason} ({ended.note})")
     return CheckResult(
-        each.check, check.level, each.subject.id, asked_by, endpoints(check, each.subject), ended.verdict, ended.note
+        each.check, check.level, subject, asked_by, endpoints(check, each.subject), ended.verdict, ended.note
     )
+
+
+def gathers(check_id: str) -> bool:
+    """Say whether a check's result holds what other answers of the run have shown."""
+    return catalogue()[check_id].every_answer
+
+
+def _with_departures(check: Check, subject: str, ended: Ending, minor: int, departures: Iterable[str]) -> Ending:
+    if ended.verdict not in {Verdict.PASS, Verdict.INFO}:
+        return ended
+    violations, explained = quirks.split(check.id, subject, departures, minor)
+    if violations:
+        return Ending(Verdict.FAIL, "; ".join(violations))
+    if not explained:
+        return ended
+    return Ending(Verdict.INFO, "; ".join(f"{quirk.id}: {quirk.reason} ({problem})" for quirk, problem in explained))
 
 
 def endpoints(check: Check, subject: Subject) -> tuple[str, ...]:

@@ -43,7 +43,7 @@ _RETRIED = frozenset({429, 502, 503, 504})
 # What makes a 504, 429 or 503 an answer: asking again would bring the same one. The last is services/proxy's for an
 # absent service.
 _ANSWERS = (b"ResourceVersionTooLarge", b"DisruptionBudget", b"no endpoints available for service")
-_KEEP = 1 << 20  # bytes of an answer: a decision needs the status, and of a Status 4 KiB are stored
+_KEEP = 8 << 20  # bytes of an answer: more than the largest object, which etcd limits, takes as JSON
 _MESSAGE_BYTES = 4096
 _WORD, _LIST = 256, 16  # of reasons and kinds, of causes and warnings: a server may send what it likes
 _UNAUTHORIZED = 401
@@ -376,6 +376,8 @@ class Engine:
         return Request("POST", _REVIEW_PATHS[kind], (), _JSON_BOTH, b"".join((who, self._last_asked, b"}}")))
 
     def _read(self, work: _Work, response: Response) -> Outcome | Review:
+        if self._validate is not None and response.error is None and "audit-id" in response.headers:
+            self._validate(work.request, response)
         if work.key[1] == "review":
             return read_review(response, self._placeholders)
         return read_outcome(response, self._placeholders)

@@ -121,15 +121,18 @@ def _checks(saved: SavedRun, checked: Mapping[str, CheckResult]) -> tuple[CheckR
     asked_by = contract.asker(world.identities)
     known = {subject.id: subject for subject in subjects(world)}
     results = []
-    for stored in saved.scripts(without=checked):
+    # What gathers the answers of the whole run can be said at its end alone.
+    said = {key: value for key, value in checked.items() if not contract.gathers(value.id)}
+    departures = saved.tail.answers.get("problems", {})
+    for stored in saved.scripts(without=said):
         planned = Planned(stored.check, known[stored.subject], stored.number)
-        if stored.id in checked:
-            results.append(checked[stored.id])
+        if stored.id in said:
+            results.append(said[stored.id])
             continue
         ended = Ending(Verdict.NOT_EVALUATED, f"not asked: {saved.tail.interrupted or 'beyond --max-requests'}")
         if stored.asked:
             ended = contract.replayed(planned, world, stored.exchanges)
-        results.append(contract.result(planned, ended, asked_by, world.minor))
+        results.append(contract.result(planned, ended, asked_by, world.minor, departures))
     return (*results, *contract.idle(world, asked_by))
 
 

@@ -108,6 +108,7 @@ class Response:
     seconds: float
     error: str | None = None
     warnings: tuple[str, ...] = ()
+    cut: bool = False  # the body goes on: we hung up, as it became too long or took too long
 
 
 # --- what a server serves ---------------------------------------------------------------------------------------------

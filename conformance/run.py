@@ -18,6 +18,7 @@ from conformance.config import words
 from conformance.errors import UsageError
 from conformance.identities import stage
 from conformance.identities.leftovers import RUN
+from conformance.openapi import Documents
 from conformance.oracles.rules import Rules
 from conformance.placeholders import OTHER, OWN, Placeholders
 from conformance.scripts import ADMIN_ACCESS, Planned
@@ -55,6 +56,7 @@ class Work:
     user_agent: str
     max_requests: int | None = None
     world: World | None = None
+    documents: Documents | None = None
 
     def script(self, planned: Planned) -> tuple[Script, Case]:
         """Give the script of a check and its case."""
@@ -119,7 +121,10 @@ def ready(options: Options, stack: ExitStack, say: Callable[[str], None], select
     rules = Rules(frozen.rbac)
     scopes = _scopes(options.namespaces, frozen, known, rules)
     laid = plan.make(frozen, known, grants=rules, mode=mode, oracles=options.oracles, namespaces=scopes)
-    world = survey.world(client, cluster, frozen, known, mode) if options.checks else None
+    documents = Documents(client, taken.openapi)
+    world = None
+    if options.checks:
+        world = survey.world(client, cluster, frozen, known, mode, documents=documents, own_objects=options.objects)
     if world is not None:
         laid = replace(laid, scripts=contract.planned(world))
     head = store.Head(
@@ -147,6 +152,7 @@ def ready(options: Options, stack: ExitStack, say: Callable[[str], None], select
         user_agent=f"{USER_AGENT} run/{run_id}",
         max_requests=options.max_requests,
         world=world,
+        documents=documents if options.checks else None,
     )
     return Ready(options, cluster, work, head, client, prepared, started)
 

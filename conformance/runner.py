@@ -21,12 +21,13 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from conformance import config as options_of
-from conformance import contract, matrix, report, run, store
+from conformance import contract, matrix, report, run, schemas, store
 from conformance.engine import Counters, Engine
 from conformance.errors import ConformanceError
 from conformance.judge import Judge
 from conformance.model import Cell, Verdict
 from conformance.plan import Row
+from conformance.schemas import Schemas
 from conformance.scripts import Planned
 
 if TYPE_CHECKING:
@@ -65,6 +66,8 @@ class Asker:
         self._judge: Judge | None = None
         self.judged: dict[str, tuple[Cell, ...]] = {}  # of this process, so that they need not be judged once more
         self.results: dict[str, CheckResult] = {}
+        self.schemas: Schemas | None = None
+        self.answered: dict[str, Any] = {}  # what other processes told of their answers
         self._lines: dict[str, bytes] = {}
         self._distributed = work is not None
         self._beyond: frozenset[str] = frozenset()  # rows that --max-requests leaves no request for
@@ -114,6 +117,7 @@ class Asker:
         self._judge = Judge(self.work.plan.identities, self.work.plan.oracles, self.work.rules())
         gc.collect()
         gc.freeze()  # what is there now stays: the collector need not walk through it again and again
+        self.schemas = Schemas(self.work.documents) if self.work.documents is not None else None
         self._engine = Engine(
             self.work.plan,
             self.work.accesses,
@@ -122,6 +126,7 @@ class Asker:
             self.work.limits,
             user_agent=self.work.user_agent,
             scripts=self.work.script,
+            validate=self.schemas.problems if self.schemas is not None else None,
         )
         self.counters = self._engine.counters
         if not self._distributed:
@@ -166,9 +171,16 @@ class Asker:
         assert driven.ending is not None  # noqa: S101  # it has ended
         self._lines[planned.id] = store.script_line(planned, driven.exchanges, driven.ending)
         world = self.work.world
-        result = contract.result(planned, driven.ending, contract.asker(world.identities), world.minor)
+        departures = self.answers().get("problems", {}) if contract.gathers(planned.check) else {}
+        result = contract.result(planned, driven.ending, contract.asker(world.identities), world.minor, departures)
         self.results[planned.id] = result
         return result
+
+    def answers(self) -> dict[str, Any]:
+        """Give what all processes know of their answers: how many were validated, and what was wrong with which."""
+        if self.schemas is None or self.work is None:
+            return self.answered
+        return schemas.added(self.schemas.tally.plain(self.work.placeholders.mask), self.answered)
 
     def policy_changed(self, row: Row) -> bool:
         """Say whether RBAC decides a row otherwise by now; a worker can't tell and leaves it to the controller."""
@@ -191,7 +203,8 @@ class Asker:
         self.close()
         output = getattr(session.config, "workeroutput", None)
         if output is not None:
-            output[options_of.WORKER_KEY] = [self.counters.sent, self.counters.retried, self.counters.failed]
+            counted = [self.counters.sent, self.counters.retried, self.counters.failed]
+            output[options_of.WORKER_KEY] = [*counted, self.answers()]
 
     def close(self) -> None:
         """End the connections."""
@@ -333,7 +346,9 @@ class Controller(Asker):
     @pytest.hookimpl(optionalhook=True)
     def pytest_testnodedown(self, node: Any, error: object) -> None:
         """Take a worker's counters."""
-        sent, retried, failed = getattr(node, "workeroutput", {}).get(options_of.WORKER_KEY, (0, 0, 0))
+        told = getattr(node, "workeroutput", {}).get(options_of.WORKER_KEY, (0, 0, 0, {}))
+        sent, retried, failed, answered = told
+        self.answered = schemas.added(self.answered, answered)
         self.counters.sent += sent
         self.counters.retried += retried
         self.counters.failed += failed
@@ -399,6 +414,7 @@ class Controller(Asker):
             failed=counters.failed,
             planned=len(rows) * len(made.work.plan.identities),
             interrupted=self._interrupted,
+            answers=self.answers(),
         )
         reports = self.options.reports
         reports.mkdir(parents=True, exist_ok=True)

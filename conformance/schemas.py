@@ -10,6 +10,7 @@ from __future__ import annotations
 import time
 from array import array
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import orjson
@@ -28,18 +29,63 @@ _GVK = "x-kubernetes-group-version-kind"
 _ERRORS, _OK, _REDIRECT = 400, 200, 300
 _NO_CONTENT = 204
 _METHODS = ("get", "put", "post", "patch", "delete", "options", "head")
+_OF_NAMESPACES = frozenset({"status", "finalize"})  # subresources of namespaces themselves
 _SHOWN = 5  # problems of one answer that are told
 STATUS = ("v1", "Status")
+SERVER = "server"
 _TRANSFORMED = ("Table", "PartialObjectMetadata", "PartialObjectMetadataList")
 
 
 @dataclass(slots=True)
 class Tally:
-    """How many answers came and how many of them could be validated, and what that took: microseconds, one by one."""
+    """How many answers came and how many of them could be validated, what was found, and what that took.
+
+    `answered` counts answers, and `problems` holds what is wrong with any of them, by the subject that was asked for
+    (`subject_of`). `micros` are the microseconds of each validation.
+    """
 
     received: int = 0
     validated: int = 0
+    answered: dict[str, int] = field(default_factory=dict)
+    problems: dict[str, set[str]] = field(default_factory=dict)
     micros: array[float] = field(default_factory=lambda: array("f"))
+
+    def note(self, subject: str, problems: list[str] | None) -> None:
+        """Count an answer; None where it could not be validated."""
+        self.received += 1
+        self.validated += problems is not None
+        self.answered[subject] = self.answered.get(subject, 0) + 1
+        if problems:
+            self.problems.setdefault(subject, set()).update(problems)
+
+    def plain(self, mask: Callable[[str], str]) -> Json:
+        """Give what is stored of it, and what one process tells another; `mask` takes the run's own names out."""
+        return {
+            "received": self.received,
+            "validated": self.validated,
+            "answered": {mask(subject): count for subject, count in sorted(self.answered.items())},
+            "problems": {mask(subject): sorted(map(mask, found)) for subject, found in sorted(self.problems.items())},
+        }
+
+
+def added(one: Json, other: Json) -> Json:
+    """Put what two processes tell of their answers together."""
+    if not one or not other:
+        return one or other
+    answered = {
+        key: one["answered"].get(key, 0) + other["answered"].get(key, 0)
+        for key in {*one["answered"], *other["answered"]}
+    }
+    problems = {
+        key: sorted({*one["problems"].get(key, ()), *other["problems"].get(key, ())})
+        for key in {*one["problems"], *other["problems"]}
+    }
+    return {
+        "received": one["received"] + other["received"],
+        "validated": one["validated"] + other["validated"],
+        "answered": dict(sorted(answered.items())),
+        "problems": dict(sorted(problems.items())),
+    }
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,17 +148,18 @@ class Schemas:
     def problems(self, request: Request, response: Response) -> tuple[str, ...]:
         """Say how an answer departs from what is documented; nothing where it does not."""
         begun = time.perf_counter()
-        self.tally.received += 1
         try:
-            found: list[str] | None = self._problems(request, response)
+            found: list[str] | None = None if response.cut else self._problems(request, response)
         except media.Unreadable as why:
             found = [str(why)]
-        self.tally.validated += found is not None
+        subject = subject_of(request.path)
+        if found:
+            found = [f"{request.path}: {each}" if subject == SERVER else each for each in found[:_SHOWN]]
+        self.tally.note(subject, found)
         self.tally.micros.append((time.perf_counter() - begun) * 1e6)
-        return tuple(found[:_SHOWN]) if found else ()
+        return tuple(found or ())
 
-    def _problems(self, request: Request, response: Response) -> list[str] | None:
-        """Say what is wrong; None where the answer is not there as a whole, so that nobody can tell."""
+    def _problems(self, request: Request, response: Response) -> list[str]:
         key, templates = locate(request.path)
         document = self._document(key)
         if response.status >= _ERRORS:
@@ -254,6 +301,19 @@ def locate(path: str) -> tuple[str, tuple[str, ...]]:
         inside = f"/{key}/namespaces/{{namespace}}/{_template(rest[2:])}"
         return key, (inside, f"/{key}/{_template(rest)}")
     return key, (f"/{key}/{_template(rest)}",)
+
+
+@lru_cache(maxsize=4096)
+def subject_of(path: str) -> str:
+    """Name what a path is about, as checks name their subjects: `apps/v1/deployments/scale`; else it is the server."""
+    parts = path.strip("/").split("/")
+    length = {"api": 2, "apis": 3}.get(parts[0], 0)
+    rest = parts[length:]
+    if not length or not rest:
+        return SERVER
+    if rest[0] == "namespaces" and len(rest) > 2 and rest[2] not in _OF_NAMESPACES:  # noqa: PLR2004  # what lies in one
+        rest = rest[2:]
+    return "/".join([*parts[1:length], rest[0], *rest[2:3]])
 
 
 def _template(parts: list[str]) -> str:

@@ -14,7 +14,7 @@ import contextlib
 import gzip
 import tempfile
 import zlib
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from typing import IO, TYPE_CHECKING, Any
 
 import orjson
@@ -68,6 +68,7 @@ class Tail:
     failed: int
     planned: int
     interrupted: str = ""
+    answers: dict[str, Any] = field(default_factory=dict)  # how many were validated, and what was wrong with which
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,26 +2,35 @@
 
 from __future__ import annotations
 
-import importlib
-import importlib.util
 from typing import TYPE_CHECKING
 
-from conformance import listing, openapi
+import orjson
+
+from conformance import listing, objects
 from conformance.errors import ClusterError
 from conformance.scripts import World
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from pathlib import Path
 
     from conformance.model import Cluster, Identity, Json, Mode, Snapshot
-    from conformance.scripts import Sample
+    from conformance.openapi import Documents
     from conformance.transport import Client
 
 _DEFINITIONS = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
 
 
-def world(client: Client, cluster: Cluster, frozen: Snapshot, identities: tuple[Identity, ...], mode: Mode) -> World:
-    """Look, with reads only."""
+def world(
+    client: Client,
+    cluster: Cluster,
+    frozen: Snapshot,
+    identities: tuple[Identity, ...],
+    mode: Mode,
+    *,
+    documents: Documents,
+    own_objects: Path | None = None,
+) -> World:
+    """Look, with reads only. `own_objects` is a folder of samples of the user's."""
     features = {"ours"} if cluster.ours else set()
     if any(_is_ready(node) for node in _items(client, "/api/v1/nodes")):
         features.add("node")
@@ -36,7 +45,9 @@ def world(client: Client, cluster: Cluster, frozen: Snapshot, identities: tuple[
         openapi=frozen.openapi,
         features=frozenset(features),
         custom=custom,
-        samples=_samples(client, frozen),
+        samples=objects.samples(
+            frozen.catalog, lambda key: orjson.loads(documents.raw(key) or b"{}"), objects.load(own_objects)
+        ),
         pod_image=cluster.pod_image,
     )
 
@@ -51,11 +62,3 @@ def _items(client: Client, path: str, *, metadata_only: bool = False) -> list[Js
 def _is_ready(node: Json) -> bool:
     conditions = (node.get("status") or {}).get("conditions") or ()
     return any(each.get("type") == "Ready" and each.get("status") == "True" for each in conditions)
-
-
-def _samples(client: Client, frozen: Snapshot) -> Mapping[str, Sample]:
-    if importlib.util.find_spec("conformance.objects") is None:
-        return {}
-    objects = importlib.import_module("conformance.objects")
-    found: Mapping[str, Sample] = objects.samples(frozen.catalog, lambda key: openapi.document(client, key))
-    return found

@@ -190,7 +190,8 @@ class Exchange:
     def response(self, handle: pycurl.Curl, error: str | None, code: int = 0) -> Response:
         """Make the answer out of what was read; one that we ended after its headers is no error."""
         status = handle.getinfo(pycurl.RESPONSE_CODE)
-        if self._ends_at_headers or (self._keep and self._is_enough(code)):
+        cut = bool(self._keep and self._is_enough(code))
+        if self._ends_at_headers or cut:
             error = None
         headers = Headers(self._lines)
         return Response(
@@ -200,6 +201,7 @@ class Exchange:
             seconds=time.monotonic() - self.started,
             error=error,
             warnings=headers.every("warning"),
+            cut=cut,
         )
 
     def _is_enough(self, code: int) -> bool:

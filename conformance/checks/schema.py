@@ -1,0 +1,113 @@
+"""That every answer is what the server's own OpenAPI v3 documents say that it is.
+
+The scripts here ask for the usual answers of each resource; beside these, whatever any other request of the run brought
+counts for the subject that it asked for, the probes of the access matrix among them.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from conformance.checks import MUST, check
+from conformance.probe import CONNECT
+from conformance.scripts import Ask, need
+
+if TYPE_CHECKING:
+    from conformance.scripts import Case, Memory, Reply, Seen, Steps, Subject
+
+_OPENAPI = "https://kubernetes.io/docs/concepts/overview/kubernetes-api/"
+_QUOTE = "Kubernetes API servers provide a full OpenAPI v3 specification of the resources they serve"
+_OK = 200
+
+
+def _nothing(_: Seen, __: Memory) -> None:
+    """Keep nothing: the answer was held against its schema when it came."""
+
+
+def _is_served(subject: Subject) -> bool:
+    return not subject.aggregated
+
+
+def _has_object(subject: Subject) -> bool:
+    """Whether a subresource answers with an object, not with what something else says."""
+    return subject.resource is not None and subject.resource.subresource not in CONNECT and not subject.aggregated
+
+
+@check(
+    "SCHEMA-ANSWERS",
+    MUST,
+    "Every answer about a resource is valid by the server's OpenAPI v3 document, which leaves no field out",
+    url=_OPENAPI,
+    quote=_QUOTE,
+    on="resource",
+    applies=_is_served,
+    every_answer=True,
+)
+def answers(case: Case) -> Steps:
+    """Ask for everything there is, across namespaces; the rest is what the run asks anyway."""
+    if case.subject.has("list"):
+        reply: Reply = yield Ask("GET", case.collection(namespace=""), (("limit", "50"),), read=_nothing)
+        need(reply.status == _OK, f"the list is answered {reply.status}")
+
+
+@check(
+    "SCHEMA-SUBRESOURCES",
+    MUST,
+    "Every answer about a subresource is valid by the server's OpenAPI v3 document",
+    url=_OPENAPI,
+    quote=_QUOTE,
+    on="subresource",
+    applies=_has_object,
+    every_answer=True,
+)
+def subresources(case: Case) -> Steps:
+    """Ask for one of an object that is not there: an error is held, too."""
+    if case.subject.has("get"):
+        yield Ask("GET", case.item("{absent}"), read=_nothing)
+
+
+@check(
+    "SCHEMA-WRITES",
+    MUST,
+    "What answers a creation, an update, a patch and a deletion is the object (or a Status), valid by its schema",
+    url=_OPENAPI,
+    quote=_QUOTE,
+    on="resource",
+    verbs=("create", "get", "update", "patch", "delete"),
+    applies=_is_served,
+    mode="full",
+    needs=("object",),
+    every_answer=True,
+)
+def writes(case: Case) -> Steps:
+    """Let an object go through its life; what other checks wrote counts, too."""
+    made: Reply = yield from case.created("w")
+    item = case.item(case.name_of(made.body))
+    read: Reply = yield Ask("GET", item)
+    need(read.status == _OK, f"it is answered {read.said()}")
+    merge = (("Content-Type", "application/merge-patch+json"),)
+    patch = {"metadata": {"annotations": {"kube-conformance.io/schema": "yes"}}}
+    patched: Reply = yield Ask("PATCH", item, body=patch, headers=merge)
+    need(patched.status == _OK, f"a patch is answered {patched.said()}")
+    put: Reply = yield Ask("PUT", item, body=patched.body)
+    need(put.ok, f"an update is answered {put.said()}")
+    gone: Reply = yield Ask("DELETE", item)
+    need(gone.ok, f"a deletion is answered {gone.said()}")
+
+
+@check(
+    "SCHEMA-PATHS",
+    MUST,
+    "The documents of discovery, of the version and of the service account issuer are valid by their schemas",
+    url=_OPENAPI,
+    quote=_QUOTE,
+    on="server",
+    every_answer=True,
+)
+def paths(case: Case) -> Steps:
+    """Ask for each path that has a document of its own."""
+    del case
+    asked = ("/version", "/api", "/apis", "/api/v1", "/apis/apps", "/apis/apps/v1", "/.well-known/openid-configuration")
+    for path in asked:
+        reply: Reply = yield Ask("GET", path, read=_nothing)
+        need(reply.status == _OK, f"{path} is answered {reply.status}")
