@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
@@ -72,7 +73,8 @@ def result(
     """
     check = catalogue()[each.check]
     subject = each.subject.id
-    gathered = (departures or {}).get(subject, ()) if check.every_answer else ()
+    found = (departures or {}).get(subject, ()) if check.gathers else ()
+    gathered = [problem for problem in found if re.fullmatch(check.gathers, problem)]
     ended = _with_departures(check, subject, ended, minor, gathered)
     if ended.verdict is Verdict.FAIL and (quirk := quirks.known(check.id, subject, ended.note, minor)) is not None:
         ended = Ending(Verdict.INFO, f"{quirk.id}: {quirk.reason} ({ended.note})")
@@ -83,7 +85,7 @@ def result(
 
 def gathers(check_id: str) -> bool:
     """Say whether a check's result holds what other answers of the run have shown."""
-    return catalogue()[check_id].every_answer
+    return bool(catalogue()[check_id].gathers)
 
 
 def _with_departures(check: Check, subject: str, ended: Ending, minor: int, departures: Iterable[str]) -> Ending:

@@ -377,7 +377,7 @@ class Engine:
 
     def _read(self, work: _Work, response: Response) -> Outcome | Review:
         if self._validate is not None and response.error is None and "audit-id" in response.headers:
-            self._validate(work.request, response)
+            self._validate(work.request, response, None)
         if work.key[1] == "review":
             return read_review(response, self._placeholders)
         return read_outcome(response, self._placeholders)

@@ -145,11 +145,17 @@ class Schemas:
         self._ready: dict[str, Document | None] = {}
         self._own: Document | None = None
 
-    def problems(self, request: Request, response: Response) -> tuple[str, ...]:
-        """Say how an answer departs from what is documented; nothing where it does not."""
+    def problems(self, request: Request, response: Response, lines: list[bytes] | None = None) -> tuple[str, ...]:
+        """Say how an answer departs from what is documented; nothing where it does not.
+
+        Of a watch that was followed, `lines` are what it brought.
+        """
         begun = time.perf_counter()
         try:
-            found: list[str] | None = None if response.cut else self._problems(request, response)
+            if lines is not None and response.status == _OK:
+                found: list[str] | None = self._events(request.path, lines)
+            else:
+                found = None if response.cut else self._problems(request, response)
         except media.Unreadable as why:
             found = [str(why)]
         subject = subject_of(request.path)
@@ -237,6 +243,12 @@ class Schemas:
             typed = (value["apiVersion"], value["kind"])
             return [] if typed == STATUS else [f"an error is {_type(typed)} instead of a Status"]
         return status_problems(value, response.status)
+
+    def _events(self, path: str, lines: list[bytes]) -> list[str]:
+        found: dict[str, None] = {}
+        for line in lines:
+            found |= dict.fromkeys(self.event_problems(path, media.decode(media.JSON, line)))
+        return list(found)
 
     def event_problems(self, path: str, event: Any) -> tuple[str, ...]:
         """Say what is wrong with one event of a watch of this path."""

@@ -42,7 +42,7 @@ class Check:
     are served with all `verbs` and for which `applies` holds. `mode` is the least in which it may run: `observe` reads
     only, `dry-run` writes with dryRun=All alone, `full` makes objects of its own. `needs` are features of the cluster:
     `node` (a ready node), `ours` (we created the cluster), `@NAME` (a prepared credential), `object` (a sample).
-    With `every_answer` its result holds, too, how any answer of the run about the subject departs from its schema.
+    Its result holds, too, what any answer of the run about the subject departs in, where `gathers` matches the words.
     """
 
     id: str
@@ -57,7 +57,7 @@ class Check:
     applies: Callable[[Subject], bool] = _always
     mode: Mode = "observe"
     needs: frozenset[str] = frozenset()
-    every_answer: bool = False
+    gathers: str = ""
 
     def concerns(self, subject: Subject) -> bool:
         """Whether the statement is one about this subject."""
@@ -76,7 +76,7 @@ def check(
     applies: Callable[[Subject], bool] = _always,
     mode: Mode = "observe",
     needs: tuple[str, ...] = (),
-    every_answer: bool = False,
+    gathers: str = "",
 ) -> Callable[[Script], Check]:
     """Make a check of a script."""
     if not _ID.fullmatch(id):
@@ -84,9 +84,7 @@ def check(
 
     def made(script: Script) -> Check:
         topic = script.__module__.rpartition(".")[2].replace("_", " ")
-        return Check(
-            id, level, title, url, quote, on, script, topic, verbs, applies, mode, frozenset(needs), every_answer
-        )
+        return Check(id, level, title, url, quote, on, script, topic, verbs, applies, mode, frozenset(needs), gathers)
 
     return made
 
