@@ -166,11 +166,13 @@ class Schemas:
         return tuple(found or ())
 
     def _problems(self, request: Request, response: Response) -> list[str]:
+        if request.method == "HEAD":
+            return []  # whose answer has no body, an error's neither
         key, templates = locate(request.path)
         document = self._document(key)
         if response.status >= _ERRORS:
             return self._error(response, known=document is not None)
-        if response.status < _OK or response.status >= _REDIRECT or request.method == "HEAD" or request.headers_only:
+        if response.status < _OK or response.status >= _REDIRECT or request.headers_only:
             return []  # an upgrade, a way elsewhere, or headers only: there is no body to look at
         if document is None:
             return []  # a path that no document describes: health, metrics, the documents themselves

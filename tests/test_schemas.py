@@ -187,6 +187,7 @@ def test_what_is_not_documented_is_said_without_values(spec: Json, problem: str)
         (ask(path="/apis/nope.io/v1/x"), answer(b"404", 404, "text/plain"), ()),
         (ask(path="/healthz"), answer(b"ok", content="text/plain"), ()),
         (ask("HEAD"), answer(b"", 200), ()),
+        (ask("HEAD"), answer(b"", 405), ()),
     ],
 )
 def test_what_surrounds_the_object_is_held_too(
