@@ -166,7 +166,7 @@ OPTIONS = (
         "expectations",
         "path",
         None,
-        "A file of what identities must or must not be allowed (not there yet).",
+        "A file of what identities and subjects must or must not be allowed; each line is an item.",
         metavar="FILE",
     ),
     Option("baseline", "path", None, "The accepted run that this one is compared with (not there yet).", metavar="RUN"),

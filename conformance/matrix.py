@@ -8,7 +8,8 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from conformance import contract
+from conformance import contract, expectations
+from conformance.expectations import judging
 from conformance.judge import Judge, unasked
 from conformance.model import Cell, Identity, Matrix, Outcome, Review, RunInfo, Verdict
 from conformance.oracles.rules import Rules
@@ -17,7 +18,7 @@ from conformance.scripts import Ending, Planned, subjects
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
-    from conformance.model import Attributes, CheckResult, Decision, Rbac
+    from conformance.model import Attributes, CheckResult, Decision, Endpoint, Rbac
     from conformance.plan import Row
     from conformance.store import SavedRun, StoredRow
 
@@ -74,7 +75,7 @@ def judged(
             continue
         asked += len(head.identities)
         cells.extend(known.get(row.id) or judge.row(row, stored.answers))
-    checks = _checks(saved, checked or {})
+    checks = (*_checks(saved, checked or {}), *expected(saved, endpoints, cells))
     verdicts = {each.verdict for each in cells} | {each.verdict for each in checks}
     incomplete = bool(verdicts & {Verdict.ERROR, Verdict.NOT_EVALUATED})
     info = RunInfo(
@@ -134,6 +135,16 @@ def _checks(saved: SavedRun, checked: Mapping[str, CheckResult]) -> tuple[CheckR
             ended = contract.replayed(planned, world, stored.exchanges)
         results.append(contract.result(planned, ended, asked_by, world.minor, departures))
     return (*results, *contract.idle(world, asked_by))
+
+
+def expected(saved: SavedRun, endpoints: Iterable[Endpoint], cells: Iterable[Cell]) -> tuple[CheckResult, ...]:
+    """Hold the lines of the run's expectations against what came out."""
+    head = saved.head
+    if not head.expectations:
+        return ()
+    snapshot = saved.after or saved.snapshot
+    ground = judging.of_run(snapshot, head.identities, judging.AskedCells(endpoints, cells, head.namespaces))
+    return tuple(judging.judge(expectations.restore(it), ground) for it in head.expectations)
 
 
 def _anew(cell: Cell) -> Cell:

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+    from conformance.expectations.judging import Ground as Expecting
     from conformance.model import Json, Rbac
     from conformance.rbac.escalation_paths import Paths
     from conformance.transport import Client
@@ -230,6 +231,22 @@ def escalation(asked: Asked) -> tuple[Paths, bool]:
         return proofs.paths(saved), not unread(saved.snapshot.rbac)
     found = ground(asked)
     return Paths(Graph(found.rbac)), not unread(found.rbac)
+
+
+def expecting(asked: Asked) -> tuple[Rbac, Expecting]:
+    """Give what expectations are held against: a run with its cells, or the rules of a cluster or of files."""
+    from conformance.expectations import judging  # noqa: PLC0415  # only what is needed
+
+    if asked.run:
+        from conformance import matrix  # noqa: PLC0415
+        from conformance.store import SavedRun  # noqa: PLC0415
+
+        saved = SavedRun(asked.run)
+        made = matrix.judged(saved)
+        cells = judging.AskedCells(made.endpoints, made.cells, made.run.namespaces)
+        return saved.snapshot.rbac, judging.of_run(saved.snapshot, made.identities, cells)
+    found = ground(asked)
+    return found.rbac, judging.without_run(found.rbac, found.served)
 
 
 def targets(served: Served, verb: str, resource: str, rbac: Rbac) -> tuple[Target, str]:

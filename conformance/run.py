@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
-from conformance import __version__, clusters, contract, identities, plan, snapshot, store, survey
+from conformance import __version__, clusters, contract, expectations, identities, plan, snapshot, store, survey
 from conformance.config import words
 from conformance.errors import UsageError
 from conformance.identities import stage
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
     from conformance.config import Options
     from conformance.engine import Limits
+    from conformance.expectations import Expectation
     from conformance.identities import Spec
     from conformance.identities.stage import Prepared
     from conformance.model import Access, Cluster, Identity, Mode, Rbac, Snapshot
@@ -39,7 +40,7 @@ if TYPE_CHECKING:
 _SHARED_QPS, _SHARED_CONCURRENCY = 50.0, 8
 _CREATED = 201
 _SCRIPT_AT_MOST = 40  # requests
-_LATER = ("expectations", "baseline", "waivers")
+_LATER = ("baseline", "waivers")
 _GIVEN = ("uid", "resourceVersion", "creationTimestamp")  # by the server, to each object anew
 
 
@@ -57,6 +58,7 @@ class Work:
     max_requests: int | None = None
     world: World | None = None
     documents: Documents | None = None
+    expectations: tuple[Expectation, ...] = ()
 
     def script(self, planned: Planned) -> tuple[Script, Case]:
         """Give the script of a check and its case."""
@@ -102,6 +104,7 @@ def ready(options: Options, stack: ExitStack, say: Callable[[str], None], select
     started, started_at = time.monotonic(), datetime.now(UTC)
     run_id = f"{started_at:%Y%m%dt%H%M%S}-{secrets.token_hex(2)}"
     specs = _chosen(options)
+    expected = expectations.load(options.expectations) if options.expectations else ()
     cluster, disposable = _open(options, stack, say)
     if options.pod_image:
         cluster = replace(cluster, pod_image=options.pod_image)
@@ -141,6 +144,7 @@ def ready(options: Options, stack: ExitStack, say: Callable[[str], None], select
         server=cluster.admin.server,
         server_version=frozen.server_version,
         again=_again(options, mode, frozen.server_version, disposable=disposable),
+        expectations=tuple(expectations.dump(it) for it in expected),
     )
     work = Work(
         plan=laid,
@@ -153,6 +157,7 @@ def ready(options: Options, stack: ExitStack, say: Callable[[str], None], select
         max_requests=options.max_requests,
         world=world,
         documents=documents if options.checks else None,
+        expectations=expected,
     )
     return Ready(options, cluster, work, head, client, prepared, started)
 

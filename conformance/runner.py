@@ -24,6 +24,7 @@ from conformance import config as options_of
 from conformance import contract, matrix, report, run, schemas, store
 from conformance.engine import Counters, Engine
 from conformance.errors import ConformanceError
+from conformance.expectations import judging
 from conformance.judge import Judge
 from conformance.model import Cell, Verdict
 from conformance.plan import Row
@@ -34,10 +35,12 @@ if TYPE_CHECKING:
     from collections.abc import Generator, Iterable, Iterator
 
     from conformance.config import Options
+    from conformance.expectations import Expectation
     from conformance.model import CheckResult, Matrix, Rbac
     from conformance.run import Ready, Work
 
 _CONTRACT = Path(__file__).resolve().parent / "suites" / "test_contract.py"
+_EXPECTATIONS = _CONTRACT.with_name("test_expectations.py")
 _LINE = "kube_conformance_row"  # the attribute of a report that carries a row's line
 _ROW = pytest.StashKey["Row | Planned"]()
 _INTERRUPTED, _FAILED = 2, 1
@@ -69,6 +72,7 @@ class Asker:
         self.schemas: Schemas | None = None
         self.answered: dict[str, Any] = {}  # what other processes told of their answers
         self._lines: dict[str, bytes] = {}
+        self._ground: judging.Ground | None = None
         self._distributed = work is not None
         self._beyond: frozenset[str] = frozenset()  # rows that --max-requests leaves no request for
 
@@ -83,6 +87,8 @@ class Asker:
             metafunc.parametrize("endpoint", rows or [pytest.param(None, id="no-cluster")])
         elif "contract" in metafunc.fixturenames:
             metafunc.parametrize("contract", [_contract_param(each) for each in self.scripts()])
+        elif "expectation" in metafunc.fixturenames:
+            metafunc.parametrize("expectation", [pytest.param(each, id=each.id) for each in self.expectations()])
 
     def scripts(self) -> Iterable[Planned]:
         """Give the scripts to make items of."""
@@ -102,8 +108,14 @@ class Asker:
                 item.stash[_ROW] = unit
 
     def pytest_ignore_collect(self, collection_path: Path) -> bool | None:
-        """Leave the suite of checks out where there are none: what is not asked needs no item."""
-        return (collection_path == _CONTRACT and not any(True for _ in self.scripts())) or None
+        """Leave suites out that have nothing to ask here: what is not asked needs no item."""
+        if collection_path == _CONTRACT:
+            return not any(True for _ in self.scripts()) or None
+        return (collection_path == _EXPECTATIONS and not self.expectations()) or None
+
+    def expectations(self) -> tuple[Expectation, ...]:
+        """Give the lines of the user's expectations."""
+        return self.work.expectations if self.work else ()
 
     # --- asking ---
 
@@ -237,6 +249,21 @@ class Asker:
             pytest.fail(result.note, pytrace=False)
         if result.verdict in {Verdict.NOT_EVALUATED, Verdict.NOT_APPLICABLE}:
             pytest.skip(f"{result.verdict.replace('-', ' ')}: {result.note}")
+        return result
+
+    @pytest.fixture(name="expected")
+    def _expected(self, expectation: Expectation) -> CheckResult:
+        """Hold a line against the cells that this process has judged, and against the rules."""
+        if self._distributed or self.work is None:
+            pytest.skip("judged when every process has asked: see the run's reports")
+        if self._ground is None:
+            plan = self.work.plan
+            cells = (cell for them in self.judged.values() for cell in them)
+            asked = judging.AskedCells((row.endpoint for row in plan.rows), cells, plan.namespaces)
+            self._ground = judging.of_run(self.work.snapshot, plan.identities, asked)
+        result = judging.judge(expectation, self._ground)
+        if result.verdict is Verdict.NOT_EVALUATED:
+            pytest.skip(f"not evaluated: {result.note}")
         return result
 
 

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Container, Iterator, Sequence
     from pathlib import Path
 
-    from conformance.model import Mode
+    from conformance.model import Json, Mode
     from conformance.scripts import Ending, Planned
 
 FILE = "run.jsonl.gz"
@@ -56,6 +56,7 @@ class Head:
     server: str
     server_version: str
     again: tuple[str, ...] = ()
+    expectations: tuple[Json, ...] = ()  # the lines that the run is held against
 
 
 @dataclass(frozen=True, slots=True)
@@ -407,6 +408,7 @@ def _read_head(raw: dict[str, Any]) -> Head:
     )
     raw["oracles"] = tuple(raw["oracles"])
     raw["again"] = tuple(raw.get("again", ()))
+    raw["expectations"] = tuple(raw.get("expectations", ()))
     raw["namespaces"] = {scope: tuple(names) for scope, names in raw["namespaces"].items()}
     raw["left_out"] = tuple((name, why) for name, why in raw["left_out"])
     return Head(**raw)

@@ -164,7 +164,7 @@ def test_ctrl_c_saves_what_was_asked(cluster: Cluster, tmp_path: Path) -> None:
         assert found["run"]["id"] not in json.dumps(client.get_json(f"{RBAC}/clusterrolebindings"))
 
 
-@pytest.mark.parametrize("flag", ["--expectations", "--baseline", "--waivers"])
+@pytest.mark.parametrize("flag", ["--baseline", "--waivers"])
 def test_a_file_that_nobody_would_look_at_is_refused(flag: str, tmp_path: Path) -> None:
     result = command("audit", flag, "file", cwd=tmp_path)
     assert (result.returncode, f"{flag} is not there yet" in result.stderr) == (4, True)

@@ -6,11 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 import pytest
-import yaml
+from grants import ADMIN, RBAC, cluster, manifests, rule
 
 from conformance import cli
 from conformance.errors import UsageError
-from conformance.model import Rbac
 from conformance.rbac import escalation_graph
 from conformance.rbac.escalation import Graph
 from conformance.rbac.escalation_kinds import KINDS
@@ -19,34 +18,7 @@ from conformance.rbac.escalation_paths import Paths, Tried, read_subject, streng
 if TYPE_CHECKING:
     from pathlib import Path
 
-RBAC = "rbac.authorization.k8s.io"
-ADMIN = {"verbs": ["*"], "apiGroups": ["*"], "resources": ["*"]}
-
-
-def rule(verbs: str, resources: str, *names: str, group: str = "") -> dict[str, Any]:
-    found = {"verbs": verbs.split(","), "apiGroups": [group], "resources": resources.split(",")}
-    return found | ({"resourceNames": list(names)} if names else {})
-
-
-def cluster(*grants: tuple[str, str, list[dict[str, Any]]]) -> Rbac:
-    """Make objects of (subject, namespace or "" for the whole cluster, rules)."""
-    roles: list[dict[str, Any]] = []
-    bindings: list[dict[str, Any]] = []
-    near_roles: list[dict[str, Any]] = []
-    near_bindings: list[dict[str, Any]] = []
-    for number, (subject, namespace, rules) in enumerate(grants):
-        name = f"g{number}"
-        kind, _, who = subject.partition(" ")
-        entry = {"kind": kind, "name": who, "apiGroup": RBAC}
-        if kind == "ServiceAccount":
-            entry = {"kind": kind, "namespace": who.partition("/")[0], "name": who.partition("/")[2]}
-        metadata = {"name": name} | ({"namespace": namespace} if namespace else {})
-        role_kind = "Role" if namespace else "ClusterRole"
-        (near_roles if namespace else roles).append({"metadata": metadata, "rules": rules})
-        (near_bindings if namespace else bindings).append(
-            {"metadata": metadata, "subjects": [entry], "roleRef": {"kind": role_kind, "name": name}}
-        )
-    return Rbac(tuple(roles), tuple(bindings), tuple(near_roles), tuple(near_bindings))
+    from conformance.model import Rbac
 
 
 def ways(rbac: Rbac) -> dict[str, list[str]]:
@@ -213,11 +185,8 @@ def test_pictures_hold_nothing_that_is_syntax_to_them() -> None:
 
 def test_the_command_answers_from_manifests(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     rbac = cluster(("User a", "ops", [rule("create", "pods")]), ROOT)
-    kinds = {"ClusterRole": rbac.cluster_roles, "ClusterRoleBinding": rbac.cluster_role_bindings}
-    kinds |= {"Role": rbac.roles, "RoleBinding": rbac.role_bindings}
-    items = [{"apiVersion": f"{RBAC}/v1", "kind": kind, **it} for kind, them in kinds.items() for it in them]
     file = tmp_path / "all.yaml"
-    file.write_text(yaml.safe_dump_all(items))
+    file.write_text(manifests(rbac))
     assert cli.run(["paths", "-f", str(file)]) == 0
     shown = capsys.readouterr().out
     assert "User a -> cluster-admin  [inferred]" in shown

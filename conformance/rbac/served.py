@@ -39,6 +39,11 @@ class Served:
             groups = self._groups.setdefault(plural, [])
             groups.insert(0 if not group else len(groups), group)
 
+    @property
+    def resources(self) -> Mapping[tuple[str, str], bool]:
+        """Every (group, plural), and whether its objects live in namespaces."""
+        return self._namespaced
+
     @classmethod
     def of(cls, catalog: Catalog) -> Served:
         """Take what a server serves."""
