@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from conformance.face import Face, progress
 from conformance.runner import Controller
 
 if TYPE_CHECKING:
@@ -24,16 +25,20 @@ _USAGE = 4
 _OURS = frozenset({0, 1, 2})  # pytest's codes that mean what ours mean; the run itself says which
 
 
-def main(options: Options, arguments: Sequence[str]) -> int:
-    """Audit, and give the exit code."""
-    controller = Controller(options)
+def main(options: Options, arguments: Sequence[str], *, quiet: bool = False, verbose: bool = False) -> int:
+    """Audit, and give the exit code. `quiet` shows the verdict alone, `verbose` cuts no list."""
+    shown = progress(quiet=quiet)
+    controller = Controller(options, shown, quiet=quiet, verbose=verbose)
     try:
         if not _LISTS.intersection(arguments):
             controller.prepare(shlex.join(_selecting(arguments)))
         if options.plan:
             _show(controller)
             return 0
-        code = pytest.main(_arguments(options, arguments), plugins=[controller])
+        code = pytest.main(
+            _arguments(options, ["-q", *arguments] if quiet else arguments),
+            plugins=[controller, Face(controller, shown, quiet=quiet)],
+        )
     finally:
         controller.undo()
     if int(code) in _OURS:

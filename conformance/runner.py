@@ -28,6 +28,7 @@ from conformance.expectations import judging
 from conformance.judge import Judge
 from conformance.model import Cell, Verdict
 from conformance.plan import Row
+from conformance.progress import Progress
 from conformance.schemas import Schemas
 from conformance.scripts import Planned
 
@@ -298,9 +299,18 @@ class Controller(Asker):
 
     __name__ = "kube-conformance-runner"  # the name under which pytest registers it
 
-    def __init__(self, options: Options) -> None:
+    def __init__(
+        self,
+        options: Options,
+        shown: Progress | None = None,
+        *,
+        quiet: bool = False,
+        verbose: bool = False,
+    ) -> None:
         super().__init__(None)
         self.options = options
+        self._shown = shown or Progress(sys.stderr, quiet=True)
+        self._quiet, self._verbose = quiet, verbose
         self.matrix: Matrix | None = None
         self.directory: Path | None = None
         self._stack = ExitStack()
@@ -313,7 +323,7 @@ class Controller(Asker):
 
     def prepare(self, selection: str) -> None:
         """Go through every stage before the first probe."""
-        self._ready = run.ready(self.options, self._stack, _say, selection)
+        self._ready = run.ready(self.options, self._stack, self._shown.say, selection)
         self.work = self._ready.work
 
     @property
@@ -431,6 +441,7 @@ class Controller(Asker):
         return matrix.exit_code(self.matrix, allow_partial=self.options.allow_partial)
 
     def _finish(self, made: Ready) -> None:
+        self._shown.note("reading the rules once more, judging, writing the reports")
         rows = [row for row in made.work.plan.rows if self._selected is None or row.id in self._selected]
         after = self._settle(made, rows) if not self._interrupted else None
         counters = self.counters
@@ -503,9 +514,21 @@ class Controller(Asker):
             return
         from conformance.report import terminal  # noqa: PLC0415  # only those who have a run need it
 
-        terminalreporter.section("kube-conformance")
-        terminalreporter.write(terminal.render(self.matrix).decode())
+        live = terminalreporter.isatty
+        drawn = terminal.draw(
+            self.matrix,
+            width=shutil.get_terminal_size().columns if live else terminal.WIDTH,
+            coloured=live and terminal.colours(sys.stdout, os.environ),
+            quiet=self._quiet,
+            verbose=self._verbose,
+        )
+        if not self._quiet:
+            terminalreporter.section("kube-conformance")
+        terminalreporter.write(drawn)
         terminalreporter.write_line(f"reports: {self.directory}")
+        if not self._quiet:
+            others = ", ".join(sorted(path.name for path in self.directory.iterdir() if path.name != "matrix.html"))
+            terminalreporter.write_line(f"  open {self.directory / 'matrix.html'}; beside it {others}")
 
 
 def _point(link: Path, target: str) -> None:
@@ -513,11 +536,6 @@ def _point(link: Path, target: str) -> None:
     beside = link.with_name(f".latest-{os.getpid()}")
     beside.symlink_to(target)
     beside.replace(link)
-
-
-def _say(sentence: str) -> None:
-    sys.stderr.write(f"{sentence}\n")
-    sys.stderr.flush()
 
 
 def _selection(config: pytest.Config) -> str:

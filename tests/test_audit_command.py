@@ -190,3 +190,23 @@ def test_observe_sends_nothing_but_reads_and_reviews(cluster: Cluster, tmp_path:
     assert {
         (verb, kind) for verb, kind in sent if verb not in {"get", "list", "watch"} and "reviews" not in kind
     } == set()
+
+
+def test_it_says_how_far_it_is_in_plain_lines_where_output_is_kept(cluster: Cluster, tmp_path: Path) -> None:
+    done = audit(cluster, tmp_path, *FEW, "--", "-k", "deployments and scale")
+    lines = done.output.splitlines()
+    number = len(ids(done))
+    assert f"asking: {number} to do" in lines
+    assert any(line.startswith(f"asking: {number} of {number} in ") for line in lines), done.output
+    assert "\r" not in done.output
+    assert "\x1b" not in done.output
+    assert "." * number not in done.output, "the progress stands for pytest's dots"
+    assert f"  open {done.directory / 'matrix.html'}; beside it findings.sarif" in done.output
+
+
+def test_quiet_is_the_verdict_and_where_the_files_are(cluster: Cluster, tmp_path: Path) -> None:
+    done = audit(cluster, tmp_path, "--quiet", *FEW, "--", "-k", "deployments and scale")
+    assert done.code == 0, done.output
+    assert "asking" not in done.output
+    told = done.output[done.output.index("PASSED") :].splitlines()
+    assert [line for line in told if line] == [told[0], f"reports: {done.directory}"]

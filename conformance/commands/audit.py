@@ -9,8 +9,10 @@ from conformance import config
 
 @click.command(context_settings={"ignore_unknown_options": False})
 @config.flags()
+@click.option("-q", "--quiet", is_flag=True, help="Show the verdict and where the files are, nothing else.")
+@click.option("-v", "--verbose", is_flag=True, help="Show every failure, finding and gap, not the first few.")
 @click.argument("pytest_args", nargs=-1, type=click.UNPROCESSED, metavar="[-- PYTEST ARGS]")
-def command(pytest_args: tuple[str, ...], **flags: object) -> int:
+def command(pytest_args: tuple[str, ...], *, quiet: bool, verbose: bool, **flags: object) -> int:
     """Ask a cluster everything, as everybody, and write the matrix to REPORTS/latest.
 
     Without options it starts a disposable control plane and audits that. On a cluster of yours, name it:
@@ -24,4 +26,4 @@ def command(pytest_args: tuple[str, ...], **flags: object) -> int:
     """
     from conformance import audit  # noqa: PLC0415  # --help must not wait for it
 
-    return audit.main(config.load(flags), pytest_args)
+    return audit.main(config.load(flags), pytest_args, quiet=quiet, verbose=verbose)

@@ -14,11 +14,15 @@ import click
 @click.option(
     "--to", "file", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE", help="Instead of stdout."
 )
-def command(run: Path, name: str, file: Path | None) -> None:
+@click.option("-q", "--quiet", is_flag=True, help="On the terminal: the verdict alone.")
+@click.option("-v", "--verbose", is_flag=True, help="On the terminal: no list is cut.")
+def command(run: Path, name: str, file: Path | None, *, quiet: bool, verbose: bool) -> None:
     """Judge a saved run (the folder of a run, or its run.jsonl.gz) again and render it.
 
     \b
     Formats: terminal, markdown, json, csv, junit, sarif, html
+
+    The terminal's matrix fits its width and has colours only on a terminal (never with NO_COLOR set).
 
     \b
     Examples:
@@ -27,11 +31,15 @@ def command(run: Path, name: str, file: Path | None) -> None:
     """
     from conformance import matrix, report, store  # noqa: PLC0415  # --help must not wait for it
     from conformance.errors import UsageError  # noqa: PLC0415
+    from conformance.report import terminal  # noqa: PLC0415
 
     formats = report.formats()
     if name not in formats:
         raise UsageError(f"there is no format {name!r}; there are {', '.join(sorted(formats))}")
     saved = store.SavedRun(run)
+    if file is None and name == terminal.NAME:
+        terminal.show(matrix.judged(saved), quiet=quiet, verbose=verbose)
+        return
     content = formats[name].render(matrix.judged(saved), matrix.StoredEvidence(saved))
     if file is None:
         sys.stdout.buffer.write(content)

@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING
 
 from conformance.model import Verdict
 from conformance.report.summary import (
+    OUTCOMES,
     because,
     by_severity,
+    change,
     failures,
     headline,
     not_evaluated,
@@ -19,6 +21,8 @@ from conformance.report.summary import (
     reproduce,
     table,
     verdicts,
+    way,
+    worst,
 )
 from conformance.report.text import clip, count, display
 
@@ -63,6 +67,8 @@ def render(matrix: Matrix, evidence: Evidence | None = None) -> bytes:  # noqa: 
         *_failures(matrix),
         *_not_evaluated(matrix),
         *_findings(matrix),
+        *_paths(matrix),
+        *_differences(matrix),
         *_access(matrix),
         "## Reproduce",
         "",
@@ -149,14 +155,37 @@ def _findings(matrix: Matrix) -> Iterable[str]:
     yield ""
     yield ", ".join(f"{number:,} {code(severity)}" for severity, number in severities.items()) + "."
     yield ""
-    order = {severity: number for number, severity in enumerate(severities)}
-    worst_first = sorted(matrix.findings, key=lambda finding: order[finding.severity])
     lines = [
         f"- {code(finding.severity)} {code(finding.id)} {code(finding.title)}: {code(finding.identity)}, "
         f"{code(' → '.join(finding.witness.path) or finding.witness.text)}"
-        for finding in worst_first
+        for finding in worst(matrix.findings)
     ]
     yield from _cut(lines, MOST_FINDINGS, "finding")
+
+
+def _paths(matrix: Matrix) -> Iterable[str]:
+    if not matrix.paths:
+        return
+    yield "## Escalation paths"
+    yield ""
+    lines = [f"- {code(path.severity)} {code(way(path))}" for path in worst(matrix.paths)]
+    yield from _cut(lines, MOST_FINDINGS, "path")
+
+
+def _differences(matrix: Matrix) -> Iterable[str]:
+    gate = matrix.gate
+    if gate is None or gate.differences is None:
+        return
+    yield f"## Differences to {code(gate.baseline, 60)}"
+    yield ""
+    lines = [
+        f"- {code(outcome)} {code(one.severity)} {code(one.kind)} {code(change(one))}"
+        + (f"; {code(one.waiver or one.advice)}" if one.waiver or one.advice else "")
+        for outcome in OUTCOMES
+        for one in worst(gate.differences)
+        if one.outcome == outcome
+    ]
+    yield from _cut(lines or ["- none"], MOST_FINDINGS, "difference")
 
 
 def _access(matrix: Matrix) -> Iterable[str]:

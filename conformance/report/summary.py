@@ -9,26 +9,17 @@ import shlex
 from collections import Counter
 from dataclasses import dataclass, field
 from functools import cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
-from conformance.model import Answer, Verdict
+from conformance.model import Answer, Difference, EscalationPath, Finding, Verdict
 from conformance.report.text import count, display
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from conformance.model import (
-        Cell,
-        CheckResult,
-        Difference,
-        Endpoint,
-        EscalationPath,
-        Finding,
-        Identity,
-        Matrix,
-        RunInfo,
-    )
+    from conformance.model import Cell, CheckResult, Endpoint, Identity, Matrix, RunInfo
 
+Severe = TypeVar("Severe", Finding, EscalationPath, Difference)
 WORST_FIRST = (
     Verdict.FAIL,
     Verdict.ERROR,
@@ -225,3 +216,22 @@ def because(cell: Cell) -> str:
         return cell.note
     path = " → ".join(cell.witness.path)
     return f"{cell.witness.text} [{path}]" if path else cell.witness.text
+
+
+def way(path: EscalationPath) -> str:
+    """An escalation path as one line: `User a: create a token (proved) → User b: bind (reviewed) → cluster-admin`."""
+    steps = "".join(f": {step.means} ({step.proof}) → {step.target}" for step in path.steps)
+    return f"{path.source}{steps}" + (f", refused: {path.refused}" if path.refused else "")
+
+
+def change(difference: Difference) -> str:
+    """A difference as one line: what, and from what to what."""
+    values = f": {difference.before or 'nothing'} → {difference.after or 'nothing'}"
+    return difference.title + (values if difference.before or difference.after else "")
+
+
+def worst(those: Iterable[Severe]) -> list[Severe]:
+    """Sort by severity, the worst first."""
+    given = list(those)
+    order = {severity: number for number, severity in enumerate(by_severity(given))}
+    return sorted(given, key=lambda one: order[one.severity])

@@ -12,6 +12,7 @@ from conformance.model import Verdict
 from conformance.report.summary import (
     because,
     by_severity,
+    change,
     failures,
     headline,
     not_evaluated,
@@ -19,6 +20,9 @@ from conformance.report.summary import (
     reproduce,
     table,
     verdicts,
+    versus,
+    way,
+    worst,
 )
 from conformance.report.text import count, display
 
@@ -192,6 +196,11 @@ def _counters(matrix: Matrix, pen: _Pen) -> Iterable[str]:
     if matrix.findings:
         by = ", ".join(f"{number:,} {display(severity)}" for severity, number in by_severity(matrix.findings).items())
         yield pen.fit(f"{count(len(matrix.findings), 'finding')}: {by}")
+    if matrix.paths:
+        by = ", ".join(f"{number:,} {display(severity)}" for severity, number in by_severity(matrix.paths).items())
+        yield pen.fit(f"{count(len(matrix.paths), 'escalation path')}: {by}")
+    if matrix.gate is not None:
+        yield pen.fit(f"versus baseline: {versus(matrix)}")
     if any(square.named for row in table(matrix).values() for square in row.values()):
         yield pen.fit("+n: allowed for named objects only")
     own = ", ".join(identity.name for identity in matrix.identities if not identity.groups_known)
@@ -210,12 +219,25 @@ def _lists(matrix: Matrix, pen: _Pen, most: int) -> Iterable[str]:
         if check.verdict in (Verdict.FAIL, Verdict.ERROR)
     ]
     reasons = [f"? {count(len(cells), 'cell')}: {reason}" for reason, cells in not_evaluated(matrix).items()]
-    order = {severity: number for number, severity in enumerate(by_severity(matrix.findings))}
     findings = [
-        f"{finding.severity} {finding.id} [{finding.identity}] {finding.title}"
-        for finding in sorted(matrix.findings, key=lambda finding: order[finding.severity])
+        f"{finding.severity} {finding.id} [{finding.identity}] {finding.title}" for finding in worst(matrix.findings)
     ]
-    for title, lines in (("failures", broken), ("not evaluated", reasons), ("findings", findings)):
+    paths = [f"{path.severity} {way(path)}" for path in worst(matrix.paths or ())]
+    differences = [
+        f"{outcome} {one.severity} {change(one)}"
+        for outcome in ("fail", "warn")
+        for one in worst((matrix.gate and matrix.gate.differences) or ())
+        if one.outcome == outcome
+    ]
+    # The last thing that is said is what is still seen: failures come at the end.
+    lists = {
+        "not evaluated": reasons,
+        "escalation paths": paths,
+        "findings": findings,
+        "differences": differences,
+        "failures": broken,
+    }
+    for title, lines in lists.items():
         if lines:
             yield pen.paint(title, "1")
             yield from (f"  {pen.fit(line, pen.width - 2)}" for line in lines[:most])
