@@ -78,6 +78,14 @@ def browser(session: nox.Session) -> None:
 
 
 @nox.session
+def pages(session: nox.Session) -> None:
+    """Write the pages of docs/ that are made of the code: nox -s pages."""
+    session.install(".")
+    page = session.run("kube-conformance", "checks", "-o", "markdown", silent=True)
+    Path("docs", "checks.md").write_text(str(page), encoding="utf-8")
+
+
+@nox.session
 def kills(session: nox.Session) -> None:
     """Kill audits at twenty random moments, with their own control plane and on one that lives on."""
     session.install(".", *groups("test"))

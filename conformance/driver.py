@@ -160,15 +160,13 @@ class Driven:
 
     def _note(self, request: Request, response: Response) -> None:
         """Remember what came to be by a request, and what went by it."""
-        if request.method not in _WRITES or ("dryRun", "All") in request.query:
+        if request.method not in _WRITES or (("dryRun", "All") in request.query and request.method != "DELETE"):
             return
         collection, name, sub = _parts(request.path)
         if sub or not collection:
             return
         if request.method == "DELETE":
-            if name and response.status == _OK and _kind(response) == "Status":
-                self._made.pop(f"{collection}/{name}", None)
-            return
+            return  # the removal finds out whether it is gone
         if response.status != _CREATED:
             return
         try:
@@ -253,6 +251,8 @@ def hazard(ask: Ask, request: Request, case: Case, placeholders: Placeholders, m
     if plural.endswith(_REVIEWS) and request.method == "POST":
         return ""
     dry = ("dryRun", "All") in request.query
+    if request.method == "DELETE" and request.body:  # whose options count instead of the query's
+        dry = at(_body(request), "dryRun") == ["All"]
     if case.world.mode == "observe":
         return "mode observe writes nothing"
     if dry and (plural, sub) != ("serviceaccounts", "token"):

@@ -45,6 +45,7 @@ _CHOSEN = {
     "nodePort": "port",
     "healthCheckNodePort": "port",
 }
+_STREAMED = "k8s.io/initial-events-end"  # on the bookmark that ends a streaming list
 _SECRET = frozenset({"data", "stringData"})
 
 
@@ -218,11 +219,11 @@ class Reader:
         if not self._is_own(item):
             metadata = {
                 key: item["metadata"][key]
-                for key in ("name", "resourceVersion", "annotations")
-                if isinstance(item.get("metadata"), dict)
-                and key in item["metadata"]
-                and (key != "annotations" or set(item["metadata"][key]) == {"k8s.io/initial-events-end"})
+                for key in ("name", "resourceVersion")
+                if isinstance(item.get("metadata"), dict) and key in item["metadata"]
             }
+            if at(item, "metadata", "annotations", _STREAMED) is not None:
+                metadata["annotations"] = {_STREAMED: item["metadata"]["annotations"][_STREAMED]}
             plain = {key: item[key] for key in ("kind", "apiVersion") if key in item} | {"metadata": metadata}
             return self.ledger.mask(plain)
         metadata = dict(item["metadata"])

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from conformance.checks import MUST, Check, catalogue, check
 from conformance.checks import read as topic
+from conformance.checks.page import render
 
 
 def test_each_check_cites_a_document_and_a_sentence() -> None:
@@ -15,6 +18,11 @@ def test_each_check_cites_a_document_and_a_sentence() -> None:
         assert len(each.quote.split()) >= 4, each.id
         assert len(each.title.split()) >= 4, each.id
         assert each.topic
+
+
+def test_the_page_is_that_of_the_catalogue() -> None:
+    page = Path(__file__).resolve().parents[1] / "docs" / "checks.md"
+    assert page.read_text("utf-8") == render(), "run `nox -s pages`"
 
 
 def test_an_id_is_made_of_words() -> None:

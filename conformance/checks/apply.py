@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from conformance.checks import MUST, check
-from conformance.checks.asking import APPLY, APPLY_PATCH, MARK, OBJECT, get, is_named_freely, mark_of, read_back
+from conformance.checks.asking import APPLY, APPLY_PATCH, MARK, OBJECT, get, mark_of, read_back
 from conformance.scripts import DRY_RUN, Ask, Reply, at, expect, need
 
 if TYPE_CHECKING:
@@ -274,6 +274,3 @@ def managed_fields(case: Case) -> Steps:
 
 def _is_path(key: str) -> bool:
     return key == "." or key[:2] in {"f:", "k:", "v:", "i:"}
-
-
-__all__ = ["apply", "is_named_freely", "owners", "wish"]

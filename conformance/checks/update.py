@@ -9,7 +9,6 @@ from conformance.checks.asking import (
     CONCEPTS,
     CONVENTIONS,
     MARK,
-    MERGE,
     OBJECT,
     get,
     label_patch,
@@ -379,6 +378,3 @@ def update_unchanged(case: Case) -> Steps:
         expect(version_of(reply.body) == version_of(again.body), "it has another resourceVersion")
         return
     raise NotEvaluated("somebody else keeps writing the object")
-
-
-__all__ = ["MERGE", "change_of", "marked", "put", "written"]
