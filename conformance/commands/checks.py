@@ -23,10 +23,10 @@ def command(output: str, ids: tuple[str, ...]) -> None:
     from conformance.errors import UsageError  # noqa: PLC0415
 
     known = checks.catalogue()
-    for each in ids:
-        if each not in known:
-            raise UsageError(f"there is no check {each}; `kube-conformance checks` lists them")
-    chosen = [known[each] for each in ids] if ids else list(known.values())
+    for wanted in ids:
+        if wanted not in known:
+            raise UsageError(f"there is no check {wanted}; `kube-conformance checks` lists them")
+    chosen = [known[wanted] for wanted in ids] if ids else list(known.values())
     if output == "json":
         listed = [
             {
