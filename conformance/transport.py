@@ -168,17 +168,23 @@ class Exchange:
         self._ends_at_headers = False
         self._keep = keep
         handle.setopt(pycurl.URL, url_of(access, request))
-        if request.body is not None:
+        with_body = request.body is not None
+        if with_body:
             handle.setopt(pycurl.POSTFIELDS, request.body)
-        else:
-            handle.setopt(pycurl.HTTPGET, 1)  # forgets an earlier body
-        handle.setopt(pycurl.NOBODY, request.method == "HEAD")  # whose answer tells the length of a body it hasn't
-        handle.setopt(pycurl.CUSTOMREQUEST, request.method)
-        handle.setopt(pycurl.HTTPHEADER, _header_lines(access, request.headers, with_body=request.body is not None))
-        handle.setopt(pycurl.MAXFILESIZE, keep or 0)
+        # What the last request on this handle set is not set again: each setting costs as much as reading a header.
+        lines = _header_lines(access, request.headers, with_body=with_body)
+        same = (request.method, with_body, keep, lines)
+        if getattr(handle, "same", None) != same:
+            handle.same = same
+            if not with_body:
+                handle.setopt(pycurl.HTTPGET, 1)  # forgets an earlier body
+            handle.setopt(pycurl.NOBODY, request.method == "HEAD")  # whose answer tells the length of a body it hasn't
+            handle.setopt(pycurl.CUSTOMREQUEST, request.method)
+            handle.setopt(pycurl.HTTPHEADER, lines)
+            handle.setopt(pycurl.MAXFILESIZE, keep or 0)
+            handle.setopt(pycurl.TIMEOUT, ANSWER_SECONDS)  # a stream on this handle may have had another
         handle.setopt(pycurl.HEADERFUNCTION, self._until_body if request.headers_only else self._lines.append)
         handle.setopt(pycurl.WRITEFUNCTION, self._chunks.append)
-        handle.setopt(pycurl.TIMEOUT, ANSWER_SECONDS)  # a stream on this handle may have had another
 
     def _until_body(self, line: bytes) -> int | None:
         self._lines.append(line)
@@ -236,6 +242,7 @@ class Following(Exchange):
         handle.setopt(pycurl.HEADERFUNCTION, self._header)
         handle.setopt(pycurl.WRITEFUNCTION, self._chunk)
         handle.setopt(pycurl.TIMEOUT_MS, int(seconds * 1000))
+        handle.same = None
 
     @property
     def ended(self) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from conformance.report.summary import state
@@ -20,28 +21,36 @@ COLUMNS = (
     *("state", "verdict", "request", "review", "rules", "effective", "status", "reason", "names", "cause"),
     *("witness", "witness_text", "witness_path", "note"),
 )
+_SEEN = 4096  # values that are kept as they are to be written
 # What makes a spreadsheet take a cell for a formula: also the full-width forms, which some read the same way.
 _FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")  # noqa: RUF001
 
 
 def render(matrix: Matrix, evidence: Evidence | None = None) -> bytes:  # noqa: ARG001  # the face of a format
     """Return matrix.csv: UTF-8, CRLF, quoted by RFC 4180."""
-    endpoints = {endpoint.id: endpoint for endpoint in matrix.endpoints}
+    fitted = lru_cache(maxsize=_SEEN)(safe)  # most values stand in many rows
+    endpoints = {
+        row.id: [
+            safe(value)
+            for value in (row.id, row.group, row.version, row.resource, row.subresource, row.verb, row.scope)
+        ]
+        for row in matrix.endpoints
+    }
     identities = {identity.name: identity for identity in matrix.identities}
     text = io.StringIO(newline="")
     writer = csv.writer(text)
     writer.writerow(COLUMNS)
     for cell in matrix.cells:
-        row, witness = endpoints[cell.endpoint], cell.witness
+        witness = cell.witness
         values = (
-            *(row.id, row.group, row.version, row.resource, row.subresource, row.verb, row.scope, cell.identity),
+            cell.identity,
             *(state(cell, identities[cell.identity]), cell.verdict, cell.request or "", cell.review or ""),
             *(cell.rules or "", cell.effective, "" if cell.status is None else str(cell.status), cell.reason),
             *(" ".join(cell.names), cell.cause or ""),
             *((witness.kind, witness.text, " > ".join(witness.path)) if witness else ("", "", "")),
             cell.note,
         )
-        writer.writerow([safe(value) for value in values])
+        writer.writerow([*endpoints[cell.endpoint], *map(fitted, values)])
     return text.getvalue().encode()
 
 
