@@ -78,6 +78,8 @@ def result(
     ended = _with_departures(check, subject, ended, minor, gathered)
     if ended.verdict is Verdict.FAIL and (quirk := quirks.known(check.id, subject, ended.note, minor)) is not None:
         ended = Ending(Verdict.INFO, f"{quirk.id}: {quirk.reason} ({ended.note})")
+    if each.subject.trial is not None:
+        asked_by = each.subject.trial.identity
     return CheckResult(
         each.check, check.level, subject, asked_by, endpoints(check, each.subject), ended.verdict, ended.note
     )

@@ -6,9 +6,10 @@ Needs no cluster and no HTTP: a run can be judged and rendered again anywhere.
 from __future__ import annotations
 
 from dataclasses import replace
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
-from conformance import contract, expectations
+from conformance import contract, expectations, proofs
 from conformance.expectations import judging
 from conformance.judge import Judge, unasked
 from conformance.model import Cell, Identity, Matrix, Outcome, Review, RunInfo, Verdict
@@ -21,6 +22,9 @@ if TYPE_CHECKING:
     from conformance.model import Attributes, CheckResult, Decision, Endpoint, Rbac
     from conformance.plan import Row
     from conformance.store import SavedRun, StoredRow
+
+
+_NONE: Mapping[str, CheckResult] = MappingProxyType({})
 
 
 class _Settled:
@@ -75,8 +79,8 @@ def judged(
             continue
         asked += len(head.identities)
         cells.extend(known.get(row.id) or judge.row(row, stored.answers))
-    checks = (*_checks(saved, checked or {}), *expected(saved, endpoints, cells))
-    verdicts = {each.verdict for each in cells} | {each.verdict for each in checks}
+    found = (*checks(saved, checked or {}), *expected(saved, endpoints, cells))
+    verdicts = {each.verdict for each in cells} | {each.verdict for each in found}
     incomplete = bool(verdicts & {Verdict.ERROR, Verdict.NOT_EVALUATED})
     info = RunInfo(
         id=head.id,
@@ -99,7 +103,8 @@ def judged(
         server=head.server,
         again=head.again,
     )
-    return Matrix(info, head.identities, tuple(endpoints), tuple(cells), checks)
+    paths = proofs.paths(saved, found).to_admin()
+    return Matrix(info, head.identities, tuple(endpoints), tuple(cells), found, paths=paths)
 
 
 def planned(saved: SavedRun) -> list[Planned]:
@@ -114,7 +119,7 @@ def planned(saved: SavedRun) -> list[Planned]:
     return [every.get(it.id) or Planned(it.check, known[it.subject], it.number) for it in stored]
 
 
-def _checks(saved: SavedRun, checked: Mapping[str, CheckResult]) -> tuple[CheckResult, ...]:
+def checks(saved: SavedRun, checked: Mapping[str, CheckResult] = _NONE) -> tuple[CheckResult, ...]:
     """Give the results of the scripts, those that are known and those that are said again, then of idle checks."""
     world = saved.world
     if world is None:

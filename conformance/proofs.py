@@ -1,23 +1,56 @@
-"""What became of the escalation steps that a run tried, put into its paths: saved run -> paths."""
+"""What became of the escalation steps that a run tried, put into its paths: results of scripts -> paths."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from conformance.rbac.escalation import Graph
-from conformance.rbac.escalation_paths import Paths
+from conformance.model import Verdict
+from conformance.rbac.escalation import Edge, Graph
+from conformance.rbac.escalation_paths import Paths, Tried
 
 if TYPE_CHECKING:
-    from conformance.model import Identity, Rbac
+    from collections.abc import Iterable
+
+    from conformance.model import CheckResult, Identity, Rbac
+    from conformance.rbac.resolver import Principal
     from conformance.store import SavedRun
 
+CHECK = "ESCALATION-STEP"
+REFUSED, REVIEWED = "refused: ", "REVIEWED: "
 
-def graph(rbac: Rbac, identities: tuple[Identity, ...]) -> Graph:
+
+def graph(rbac: Rbac, identities: Iterable[Identity]) -> Graph:
     """Make the graph of a run: of its RBAC objects, and with what it knows of its identities' groups."""
-    known = {it.user: it.groups for it in identities if it.expect == "authenticated" and it.groups_known}
+    known = {it.user: it.groups for it in identities if it.expect == "authenticated"}
     return Graph(rbac, known)
 
 
-def paths(saved: SavedRun) -> Paths:
+def paths(saved: SavedRun, checks: Iterable[CheckResult]) -> Paths:
     """Give the paths of a run, with what its scripts found out."""
-    return Paths(graph(saved.snapshot.rbac, saved.head.identities))
+    head = saved.head
+    made = graph((saved.after or saved.snapshot).rbac, head.identities)
+    users = {it.name: it.user for it in head.identities}
+    found: dict[tuple[str, str, str], Tried] = {}
+    results = {it.resource: it for it in checks if it.id == CHECK}
+    for trial in saved.world.trials if saved.world else ():
+        result = results.get(trial.id)
+        tried = _tried(result) if result is not None else None
+        if tried is not None:
+            found[users[trial.identity], trial.kind, trial.where] = tried
+
+    def tried_step(actor: Principal, edge: Edge) -> Tried | None:
+        return found.get((actor[1], edge.kind.id, edge.where)) if actor[0] == "User" else None
+
+    return Paths(made, tried_step)
+
+
+def _tried(result: CheckResult) -> Tried | None:
+    note = result.note
+    match result.verdict:
+        case Verdict.PASS:
+            return Tried("proved")
+        case Verdict.INFO:
+            return Tried("reviewed", note=note.removeprefix(REVIEWED))
+        case Verdict.NOT_APPLICABLE if note.startswith(REFUSED):
+            return Tried("inferred", note.removeprefix(REFUSED))
+    return None

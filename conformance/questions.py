@@ -224,11 +224,11 @@ def escalation(asked: Asked) -> tuple[Paths, bool]:
     from conformance.rbac.escalation_paths import Paths  # noqa: PLC0415
 
     if asked.run:
-        from conformance import proofs  # noqa: PLC0415
+        from conformance import matrix, proofs  # noqa: PLC0415
         from conformance.store import SavedRun  # noqa: PLC0415
 
         saved = SavedRun(asked.run)
-        return proofs.paths(saved), not unread(saved.snapshot.rbac)
+        return proofs.paths(saved, matrix.checks(saved)), not unread(saved.snapshot.rbac)
     found = ground(asked)
     return Paths(Graph(found.rbac)), not unread(found.rbac)
 

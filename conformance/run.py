@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
-from conformance import __version__, clusters, contract, expectations, identities, plan, snapshot, store, survey
+from conformance import __version__, clusters, contract, expectations, identities, plan, proofs, snapshot, store, survey
 from conformance.config import words
 from conformance.errors import UsageError
 from conformance.identities import stage
@@ -21,6 +21,7 @@ from conformance.identities.leftovers import RUN
 from conformance.openapi import Documents
 from conformance.oracles.rules import Rules
 from conformance.placeholders import OTHER, OWN, Placeholders
+from conformance.rbac import escalation_proof
 from conformance.scripts import ADMIN_ACCESS, Planned
 from conformance.transport import USER_AGENT, Client
 
@@ -129,6 +130,8 @@ def ready(options: Options, stack: ExitStack, say: Callable[[str], None], select
     if options.checks:
         world = survey.world(client, cluster, frozen, known, mode, documents=documents, own_objects=options.objects)
     if world is not None:
+        graph = proofs.graph(frozen.rbac, known)
+        world = replace(world, trials=escalation_proof.trials(graph, known))
         laid = replace(laid, scripts=contract.planned(world))
     head = store.Head(
         id=run_id,

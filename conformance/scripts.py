@@ -222,6 +222,29 @@ class Sample:
 
 
 @dataclass(frozen=True, slots=True)
+class Trial:
+    """An escalation step that rules let an identity take, to be tried: of which kind, where (empty: everywhere).
+
+    `target` is whom it would become, `role` the kind and name of the role that it would bind or change, `holder` who
+    of those that it may impersonate it would be while it is a member of a group. `rights` are what a review is asked.
+    """
+
+    identity: str
+    kind: str
+    where: str = ""
+    target: str = ""
+    role: tuple[str, str] = ("", "")
+    holder: str = ""
+    rights: tuple[Json, ...] = ()
+
+    @property
+    def id(self) -> str:
+        """The name of its subject."""
+        places = {"": "", OWN: ":own", OTHER: ":other"}
+        return f"step/{self.identity}/{self.kind}{places.get(self.where, f':ns.{self.where}')}"
+
+
+@dataclass(frozen=True, slots=True)
 class Subject:
     """What a check is asked of: the server (no group version), a group version, or a resource or subresource of it.
 
@@ -236,10 +259,13 @@ class Subject:
     sample: Sample | None = None
     custom: bool = False  # a custom resource
     aggregated: bool = False  # another server answers for it
+    trial: Trial | None = None  # an escalation step, and no part of the API
 
     @property
     def kind(self) -> str:
-        """`server`, `group version`, `resource` or `subresource`."""
+        """`server`, `group version`, `resource`, `subresource` or `step`."""
+        if self.trial is not None:
+            return "step"
         if self.resource is not None:
             return "subresource" if self.resource.subresource else "resource"
         return "group version" if self.version else "server"
@@ -266,6 +292,7 @@ class World:
     custom: frozenset[str] = frozenset()
     samples: Mapping[str, Sample] = field(default_factory=dict)  # by the subject id of their resource
     pod_image: str = ""
+    trials: tuple[Trial, ...] = ()
 
     @property
     def minor(self) -> int:
@@ -275,7 +302,7 @@ class World:
 
 
 def subjects(world: World) -> Iterator[Subject]:
-    """Give all that can be asked about: the server, then each group version with its resources and subresources."""
+    """Give all that can be asked about: the server, each group version with its resources and subresources, steps."""
     yield Subject("server")
     parents: dict[str, Resource] = {}
     last = ""
@@ -297,6 +324,7 @@ def subjects(world: World) -> Iterator[Subject]:
             custom=f"{resource.name}.{resource.group}" in world.custom,
             aggregated=version in world.catalog.aggregated,
         )
+    yield from (Subject(trial.id, trial=trial) for trial in world.trials)
 
 
 @dataclass(frozen=True, slots=True)

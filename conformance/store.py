@@ -23,7 +23,7 @@ from conformance.errors import RunFileError
 from conformance.model import Endpoint, Identity, Outcome, Request, Review, Snapshot
 from conformance.plan import Row
 from conformance.probe import attributes_of
-from conformance.scripts import Ask, Exchange, Reply, Sample, World
+from conformance.scripts import Ask, Exchange, Reply, Sample, Trial, World
 from conformance.snapshot_json import dump, load
 
 if TYPE_CHECKING:
@@ -281,11 +281,16 @@ def _world(world: World) -> dict[str, Any]:
         "custom": sorted(world.custom),
         "samples": {key: _shown(sample) for key, sample in world.samples.items()},
         "podImage": world.pod_image,
+        "trials": [{f.name: getattr(trial, f.name) for f in fields(Trial)} for trial in world.trials],
     }
 
 
 def _shown(sample: Sample) -> dict[str, Any]:
     return {f.name: held for f in fields(Sample) if (held := getattr(sample, f.name)) not in (None, "", ())}
+
+
+def _read_trial(raw: dict[str, Any]) -> Trial:
+    return Trial(**(raw | {"role": tuple(raw["role"]), "rights": tuple(raw["rights"])}))
 
 
 def _read_sample(raw: dict[str, Any]) -> Sample:
@@ -361,6 +366,7 @@ class SavedRun:
             custom=frozenset(raw["custom"]),
             samples={key: _read_sample(sample) for key, sample in raw["samples"].items()},
             pod_image=raw.get("podImage", ""),
+            trials=tuple(_read_trial(trial) for trial in raw.get("trials", ())),
         )
 
     def _foreign(self, problem: Exception) -> RunFileError:

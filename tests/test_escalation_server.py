@@ -6,13 +6,17 @@ import secrets
 from collections import Counter
 from typing import TYPE_CHECKING
 
+import orjson
 import pytest
-from escalation import Stage, as_token, graph_of
+from audits import audit
+from escalation import FIXTURE, Stage, as_token, graph_of
 
+from conformance import cli
 from conformance.transport import Client
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     from conformance.model import Cluster
 
@@ -55,3 +59,30 @@ def test_what_is_predicted_is_what_happens(
     assert refused, "namespace b takes no privileged pods"
     never = [kind for kind, times in happened.items() if times < 2]
     assert not never, f"tried by everybody, and nobody could but those who can everything: {never}"
+
+
+def test_an_audit_tries_each_identitys_first_steps(
+    cluster: Cluster, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    done = audit(
+        cluster, tmp_path, "--checks", f"--identities={FIXTURE.with_name('audited.yaml')}", "--", "-k", "ESCALATION"
+    )
+    assert done.code == 0, done.output[-3000:]
+    found = {it["resource"]: it for it in done.matrix()["checks"] if it["id"] == "ESCALATION-STEP"}
+    verdicts = {key: it["verdict"] for key, it in found.items()}
+    for step in ("edit/create-pods:own", "edit/token-request:own", "impy/impersonate-group", "binder/bind-cluster"):
+        assert verdicts[f"step/{step}"] == "pass", found[f"step/{step}"]
+    assert verdicts["step/signer/sign-client"] == "pass"
+    assert found["step/hooks/impersonate-user"]["note"] == "REVIEWED: who is impersonated can impersonate nobody"
+    assert "refused: no Secret" in found["step/edit/read-secrets:own"]["note"]
+    assert {it["identity"] for it in found.values()} == {"edit", "admin", "nodey", "impy", "binder", "signer", "hooks"}
+    assert cli.run(["paths", "--run", str(done.directory), "-o", "json"]) == 0
+    paths = {it["source"]: it for it in orjson.loads(capsys.readouterr().out)["paths"]}
+    assert paths["ServiceAccount {own}/impy"]["proof"] == "proved"
+    assert paths["ServiceAccount {own}/binder"]["proof"] == "proved"
+    assert paths["User hooks-{run}"]["proof"] == "reviewed"
+    assert paths["ServiceAccount {own}/edit"]["steps"][0]["proof"] == "proved"
+    assert paths["ServiceAccount {own}/edit"]["proof"] == "inferred"  # the next step is somebody else's
+    with Client(cluster.admin) as client:
+        left = client.get_json("/apis/certificates.k8s.io/v1/certificatesigningrequests")["items"]
+        assert not [it for it in left if it["metadata"]["name"].startswith("kc-")]

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from conformance.scripts import Script, Subject
 
 Level = Literal["MUST", "SHOULD", "INFO"]
-On = Literal["server", "group version", "resource", "subresource"]
+On = Literal["server", "group version", "resource", "subresource", "step"]
 
 MUST: Level = "MUST"
 SHOULD: Level = "SHOULD"

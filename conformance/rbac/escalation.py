@@ -12,7 +12,7 @@ from collections import defaultdict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from conformance.rbac.escalation_kinds import KINDS, Kind
+from conformance.rbac.escalation_kinds import KINDS, Kind, Right
 from conformance.rbac.escalation_rights import (
     Held,
     Holdings,
@@ -65,6 +65,7 @@ class Edge:
     held: tuple[Held, ...]
     detail: str = ""  # which role
     names: Names = None  # of whom or which one becomes, or has, as rules name them; None for all
+    way: tuple[Right, ...] = ()  # the rights that it takes, as `held` is how they are held
     among: Names = None  # of the objects that have to be there, the names of those that will do
 
 
@@ -174,7 +175,7 @@ class Graph:
             self._kept.append([own, wide, near])
         for found in steps:
             if to := self._arrivals(actor, found):
-                yield Edge(actor, found.kind, place, *to, found.names, found.among)
+                yield Edge(actor, found.kind, place, *to, found.names, found.way, found.among)
 
     def _arrivals(  # noqa: C901  # a case for each thing that one becomes
         self, actor: Principal, found: Won

@@ -67,6 +67,7 @@ class Won:
     kind: Kind
     place: str
     names: Names
+    way: tuple[Right, ...]
     held: tuple[Held, ...]
     among: Names = None  # of the objects that are there, those that will do
 
@@ -235,7 +236,7 @@ def _won_by(
             among = names if among is None else among
     if same == frozenset() or target == frozenset():
         return None
-    return Won(kind, place, target, tuple(held[0] for held in chosen), among)
+    return Won(kind, place, target, way, tuple(held[0] for held in chosen), among)
 
 
 def _both(one: Names, other: Names) -> Names:
