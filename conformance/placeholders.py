@@ -18,6 +18,13 @@ _UID = re.compile(r"\b[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{1
 _MOMENT = re.compile(r"\b\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?(?:Z|[+-]\d\d:\d\d)")
 
 
+def address_of(run: str) -> str:
+    """Give the beginning of a run's own addresses, without leading zeros, as an address is canonically written."""
+    digest = hashlib.sha256(run.encode()).digest()
+    parts = [int.from_bytes(digest[i : i + 2], "big") | 0x1000 for i in (0, 2)]
+    return "2001:db8:{:x}:{:x}::".format(*parts)
+
+
 @dataclass(frozen=True, slots=True)
 class Placeholders:
     """The real names of one run: its id, its two namespaces and a name that no object has.
@@ -34,10 +41,7 @@ class Placeholders:
     _pairs: tuple[tuple[str, str], ...] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
-        digest = hashlib.sha256(self.run.encode()).digest()
-        # Without leading zeros, as an address is canonically written.
-        parts = [int.from_bytes(digest[i : i + 2], "big") | 0x1000 for i in (0, 2)]
-        object.__setattr__(self, "address", "2001:db8:{:x}:{:x}::".format(*parts))
+        object.__setattr__(self, "address", address_of(self.run))
         pairs = {self.own: OWN, self.other: OTHER, self.absent: ABSENT, self.run: RUN}
         # A namespace that the run did not make keeps its name: it is no secret of the run and rules speak of it.
         made = {real: word for real, word in pairs.items() if self.run in real}

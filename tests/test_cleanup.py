@@ -131,7 +131,7 @@ def test_what_cannot_be_deleted_is_said(admin: Client, cluster: Cluster, run: st
     mine = [each for each in (*found.dead, *found.alive) if each.run == run]
     specs = select(load(default_path()), ["authenticated"])
     with prepare(cluster, specs, run_id="unread", mode="dry-run") as ready, Client(ready.columns[0].access) as client:
-        assert len(leftovers.find(client, ours=False).unread) == len(leftovers.COLLECTIONS)
+        assert len(leftovers.find(client, ours=False).unread) >= len(leftovers.COLLECTIONS)
         (problem,) = leftovers.delete(client, mine)
     assert problem.startswith(f"clusterroles/kc-{run}-x: 403 ")
 

@@ -38,6 +38,8 @@ def command(*, kubeconfig: str | None, context: str | None, yes: bool) -> int:
         elif not yes:
             click.echo("`--yes` deletes these", err=True)
         problems = leftovers.delete(client, found.dead) if yes else ()
+        if yes:
+            leftovers.free(client, dict.fromkeys(each.run for each in found.dead))
     for problem in problems:
         click.echo(f"could not be deleted: {plain(problem)}", err=True)
     return 1 if problems or found.unread else 0

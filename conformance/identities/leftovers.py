@@ -12,7 +12,10 @@ from typing import TYPE_CHECKING
 
 import orjson
 
+from conformance import discovery
+from conformance.errors import ClusterError
 from conformance.identities import lease as leases
+from conformance.placeholders import address_of
 from conformance.transport import expect_json
 
 if TYPE_CHECKING:
@@ -131,22 +134,71 @@ def delete(client: Client, objects: Iterable[Leftover]) -> tuple[str, ...]:
     for each in objects:
         body = {"apiVersion": "v1", "kind": "DeleteOptions", "preconditions": {"uid": each.uid}}
         response = client.ask("DELETE", each.path, body=body)
+        if response.status in _SUCCESS and not each.path.startswith(NAMESPACES):
+            _let_go(client, each.path, _object(response.body))
         # 409: another object has the name by now, or the namespace is on its way out already.
         if response.status not in _SUCCESS and response.status not in {_NOT_FOUND, _CONFLICT}:
             problems.append(f"{each.name}: {response.error or f'{response.status} {_message(response.body)}'}")
     return tuple(problems)
 
 
-def _message(body: bytes) -> str:
+def _object(body: bytes) -> Json:
     try:
         document = orjson.loads(body)
     except orjson.JSONDecodeError:
-        return ""
-    return str(document.get("message", "")) if isinstance(document, dict) else ""
+        return {}
+    return document if isinstance(document, dict) else {}
+
+
+def _message(body: bytes) -> str:
+    return str(_object(body).get("message", ""))
+
+
+def free(client: Client, runs: Iterable[str]) -> None:
+    """Take the finalizers off what dead runs left in namespaces: nobody else would, and the namespaces wait for it."""
+    for run in runs:
+        for collection in _collections(client, namespaced=True):
+            query = {"labelSelector": f"{MANAGED_BY}={MANAGER},{RUN}={run}"}
+            response = client.ask("GET", collection, query=query, headers={"Accept": _METADATA})
+            if response.status != _OK:
+                continue
+            for item in expect_json(response, f"GET {collection}").get("items") or []:
+                if (item["metadata"].get("namespace") or "").startswith(f"kc-{run}-"):
+                    for each in _ours(collection, item):
+                        _let_go(client, each.path, item)
+
+
+def _let_go(client: Client, path: str, item: Json) -> None:
+    metadata = item.get("metadata") or {}
+    if metadata.get("finalizers"):
+        body = {"metadata": {"uid": metadata["uid"], "finalizers": None}}
+        client.ask("PATCH", path, body=body, headers={"Content-Type": "application/merge-patch+json"})
+
+
+def _collections(client: Client, *, namespaced: bool) -> tuple[str, ...]:
+    """Give the paths of all that can be listed and deleted, beside what COLLECTIONS names; none where none is told."""
+    try:
+        catalog = discovery.discover(client)
+    except ClusterError:
+        return ()
+    preferred = {(group.name, group.preferred) for group in catalog.groups}
+    return tuple(
+        path
+        for resource in catalog.resources
+        if not resource.subresource and resource.namespaced is namespaced and {"list", "delete"} <= set(resource.verbs)
+        # One version shows the objects of all, but for kinds that only another version has.
+        if (resource.group, resource.version) in preferred
+        or not any(
+            other.name == resource.name and (other.group, other.version) in preferred
+            for other in catalog.resources
+            if other.group == resource.group
+        )
+        if (path := f"{resource.prefix}/{resource.name}") not in COLLECTIONS
+    )
 
 
 def _listed(client: Client, selector: str, unread: list[str]) -> Iterator[Leftover]:
-    for collection in COLLECTIONS:
+    for collection in (*COLLECTIONS[:-1], *_collections(client, namespaced=False), NAMESPACES):
         response = client.ask("GET", collection, query={"labelSelector": selector}, headers={"Accept": _METADATA})
         if response.status in {_FORBIDDEN, _NOT_FOUND}:
             unread.append(f"{collection}: {response.status}")
@@ -160,16 +212,24 @@ def _listed(client: Client, selector: str, unread: list[str]) -> Iterator[Leftov
 def _ours(collection: str, item: Json) -> Iterator[Leftover]:
     metadata = item["metadata"]
     labels, name, run = metadata.get("labels") or {}, metadata["name"], (metadata.get("labels") or {}).get(RUN, "")
-    writers = sorted(metadata.get("managedFields") or [], key=lambda entry: str(entry.get("time", "")))
-    if labels.get(MANAGED_BY) != MANAGER or not run or not name.startswith(f"kc-{run}-"):
+    if labels.get(MANAGED_BY) != MANAGER or not run or not _is_named(name, run):
         return
-    if MANAGER not in {entry.get("manager") for entry in writers if entry.get("time") == writers[0].get("time")}:
+    # Who wrote first, or at a time that nobody kept: some kinds are given fields by their storage.
+    writers = metadata.get("managedFields") or []
+    first = min((entry["time"] for entry in writers if entry.get("time")), default=None)
+    makers = {str(entry.get("manager")) for entry in writers if entry.get("time") in {first, None}}
+    if not any(maker == MANAGER or maker.startswith(f"{MANAGER}-") for maker in makers):
         return
     base, _, plural = collection.rpartition("/")
     inside = f"namespaces/{metadata['namespace']}/" if metadata.get("namespace") else ""
     holder = (metadata.get("annotations") or {}).get(HOLDER, "")
     path, going = f"{base}/{inside}{plural}/{name}", "deletionTimestamp" in metadata
     yield Leftover(path, metadata["uid"], run, metadata["creationTimestamp"], holder, going)
+
+
+def _is_named(name: str, run: str) -> bool:
+    """Whether a name is a run's: it begins with it, or, where a name has a meaning, holds it or is an address of it."""
+    return f"kc-{run}-" in name or name.startswith(address_of(run))
 
 
 def _is_dead(client: Client, run: str, objects: list[Leftover], *, ours: bool) -> bool:
