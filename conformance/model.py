@@ -73,6 +73,7 @@ class Cluster:
     `admin` is the access that prepares identities, reads the snapshot and asks reviews.
     `signer` is the CA that client certificates of a cluster of ours can be signed with: PEM certificate and key.
     `kubeconfig` is where its name is a context: files, as the variable KUBECONFIG lists them.
+    `home` is the folder of a control plane of ours.
     `pod_image` is an image with a shell that its nodes can run.
     """
 
@@ -83,6 +84,7 @@ class Cluster:
     signer: tuple[bytes, bytes] | None = field(default=None, repr=False)
     audit_log: str | None = None
     kubeconfig: str | None = None
+    home: str | None = None
     pod_image: str = ""
 
 

@@ -16,7 +16,8 @@ import orjson
 from conformance import __version__, clusters, contract, expectations, identities, plan, proofs, snapshot, store, survey
 from conformance.config import words
 from conformance.errors import UsageError
-from conformance.identities import stage
+from conformance.identities import odd, stage
+from conformance.identities.ground import Ground
 from conformance.identities.leftovers import RUN
 from conformance.openapi import Documents
 from conformance.oracles.rules import Rules
@@ -127,8 +128,19 @@ def ready(options: Options, stack: ExitStack, say: Callable[[str], None], select
     laid = plan.make(frozen, known, grants=rules, mode=mode, oracles=options.oracles, namespaces=scopes)
     documents = Documents(client, taken.openapi)
     world = None
+    spare: dict[str, Access] = {}
     if options.checks:
-        world = survey.world(client, cluster, frozen, known, mode, documents=documents, own_objects=options.objects)
+        spare = odd.accesses(stack.enter_context(Ground(client, cluster, run_id, mode)))
+        world = survey.world(
+            client,
+            cluster,
+            frozen,
+            known,
+            mode,
+            documents=documents,
+            own_objects=options.objects,
+            credentials=frozenset(spare),
+        )
     if world is not None:
         graph = proofs.graph(frozen.rbac, known)
         world = replace(world, trials=escalation_proof.trials(graph, known))
@@ -153,7 +165,7 @@ def ready(options: Options, stack: ExitStack, say: Callable[[str], None], select
         plan=laid,
         snapshot=frozen,
         placeholders=placeholders,
-        accesses={column.identity.name: column.access for column in columns} | {ADMIN_ACCESS: cluster.admin},
+        accesses={column.identity.name: column.access for column in columns} | spare | {ADMIN_ACCESS: cluster.admin},
         reviewer=_reviewer(client, cluster, options),
         limits=_limits(options, cluster),
         user_agent=f"{USER_AGENT} run/{run_id}",

@@ -29,9 +29,10 @@ def world(
     *,
     documents: Documents,
     own_objects: Path | None = None,
+    credentials: frozenset[str] = frozenset(),
 ) -> World:
-    """Look, with reads only. `own_objects` is a folder of samples of the user's."""
-    features = {"ours"} if cluster.ours else set()
+    """Look, with reads only. `own_objects` is a folder of samples of the user's, `credentials` the odd ones."""
+    features = set(credentials) | ({"ours"} if cluster.ours else set())
     if any(_is_ready(node) for node in _items(client, "/api/v1/nodes")):
         features.add("node")
         if cluster.pod_image:

@@ -264,6 +264,7 @@ def cluster_in(home: Path, name: str, server: str) -> Cluster:
         ours=True,
         signer=(read("ca.crt"), read("ca.key")),
         audit_log=str(audit_log) if audit_log.exists() else None,
+        home=str(home),
     )
 
 
