@@ -105,7 +105,8 @@ def endpoints(check: Check, subject: Subject) -> tuple[str, ...]:
     """Name the rows that a check is about."""
     if subject.resource is None:
         return ()
-    return tuple(f"{subject.id}:{verb}" for verb in check.verbs)
+    # A check that names no verbs is about all of them.
+    return tuple(f"{subject.id}:{verb}" for verb in check.verbs or subject.resource.verbs)
 
 
 def replayed(each: Planned, world: World, exchanges: Iterable[Exchange]) -> Ending:

@@ -350,3 +350,30 @@ def deletecollection_selection(case: Case) -> Steps:
         if found == [names["c"]]:
             return
     fail("a selected object is still there")
+
+
+@check(
+    "DELETECOLLECTION-DRY-RUN",
+    MUST,
+    "A dry run of the deletion of a collection answers and removes nothing",
+    url=f"{CONCEPTS}#dry-run",
+    quote="The system guarantees that dry-run requests will not be persisted in storage or have any other side"
+    " effects.",
+    on="resource",
+    verbs=(*OBJECT, "deletecollection", "list"),
+    mode="full",
+    needs=("object",),
+)
+def deletecollection_dry_run(case: Case) -> Steps:
+    """Make two objects, and try to delete both."""
+    names = []
+    for letter in "ab":
+        made: Reply = yield from case.created(letter)
+        names.append(made.get("metadata", "name"))
+    # Options in a body count instead of the query's, so a dry run of the query goes without one.
+    tried: Reply = yield Ask("DELETE", case.collection(), (case.selector, DRY_RUN))
+    expect(tried.ok, f"it is answered {tried.said()}")
+    listed: Reply = yield Ask("GET", case.collection(), (case.selector,))
+    expect(sorted(names_in(listed.body)) == sorted(names), "an object is gone")
+    going = [item for item in listed.get("items") or () if at(item, "metadata", "deletionTimestamp")]
+    expect(not going, "an object is going")

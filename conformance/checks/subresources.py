@@ -223,6 +223,41 @@ def status_dry_run(case: Case) -> Steps:
     expect(not _shows(wanted, got.get("status")), "the dry run is stored")
 
 
+@check(
+    "STATUS-UPDATE",
+    MUST,
+    "An update of the status subresource stores the status, and refuses a stale one",
+    url=CONVENTIONS,
+    quote="An automated process should be able to modify status for users to see by sending an updated Pod kind to the"
+    ' server to the "/pods/<name>/status" endpoint',
+    on="subresource",
+    verbs=("update",),
+    applies=_is_status,
+    mode="full",
+    needs=("object",),
+)
+def status_update(case: Case) -> Steps:
+    """Learn which status the kind takes, send it with the whole of another object, and once more with the old one."""
+    tried: Reply = yield from case.created("b")
+    wanted, _ = yield from _stored_status(case, tried.get("metadata", "name"))
+    made: Reply = yield from case.created("a")
+    name = made.get("metadata", "name")
+    for _ in range(_TRIES):
+        current: Reply = yield Ask("GET", _main(case, name))
+        need(current.ok, f"the object is answered {current.said()}")
+        reply: Reply = yield Ask("PUT", case.item(name), body=current.body | {"status": wanted})
+        if reply.status == _CONFLICT:
+            continue
+        expect(reply.status == _OK, f"it is answered {reply.said()}")
+        got: Reply = yield Ask("GET", _main(case, name))
+        expect(_shows(wanted, got.get("status")), "it is not stored")
+        if got.get("metadata", "resourceVersion") != current.get("metadata", "resourceVersion"):
+            stale: Reply = yield Ask("PUT", case.item(name), body=current.body | {"status": {}})
+            expect(stale.status == _CONFLICT, f"a stale one is answered {stale.said()}")
+        return
+    raise NotEvaluated("somebody else keeps writing the object")
+
+
 # --- scale ------------------------------------------------------------------------------------------------------------
 
 
@@ -299,6 +334,30 @@ def scale_round_trip(case: Case) -> Steps:
         expect(stale.status == _CONFLICT, f"a stale scale is answered {stale.said()}")
         return
     raise NotEvaluated("somebody else keeps writing the object")
+
+
+@check(
+    "SCALE-PATCH",
+    MUST,
+    "A patch of the scale changes the object's replicas",
+    url=CONVENTIONS,
+    quote="/scale: Used to read and write the count of a resource in a manner that is independent of the specific"
+    " resource schema.",
+    on="subresource",
+    verbs=("get", "patch"),
+    applies=_is_scale,
+    mode="full",
+    needs=("object",),
+)
+def scale_patch(case: Case) -> Steps:
+    """Patch the number, and read the object."""
+    made: Reply = yield from case.created("a")
+    name = made.get("metadata", "name")
+    reply: Reply = yield Ask("PATCH", case.item(name), body={"spec": {"replicas": 2}}, headers=MERGE)
+    expect(reply.status == _OK, f"it is answered {reply.said()}")
+    expect(reply.get("kind") == "Scale", f"the answer is a {reply.get('kind')}")
+    got: Reply = yield Ask("GET", _main(case, name))
+    expect(got.get("spec", "replicas") == 2, "the object has another number")  # noqa: PLR2004
 
 
 @check(
