@@ -41,7 +41,7 @@ def main(options: Options, arguments: Sequence[str], *, quiet: bool = False, ver
         )
     finally:
         controller.undo()
-    if int(code) in _OURS:
+    if int(code) in _OURS or controller.lost:
         return controller.exit_code() if controller.matrix is not None else int(code)
     return _USAGE if int(code) in {4, 5} else int(code)
 
@@ -82,29 +82,7 @@ def _arguments(options: Options, arguments: Sequence[str]) -> list[str]:
 
 
 def _show(controller: Controller) -> None:
-    """Say what would be sent, to whom, and what would be written."""
-    made = controller.ready
-    work = made.work
-    laid, limits = work.plan, work.limits
-    beyond = work.beyond(laid.rows)
-    count = sum(1 for row in laid.rows if row.id not in beyond for _ in laid.calls(row))
-    out = [
-        f"{made.cluster.admin.server}  Kubernetes {work.snapshot.server_version}  mode {laid.mode}",
-        f"{len(laid.rows)} endpoints x {len(laid.identities)} identities = {laid.planned} cells, {count} requests",
-    ]
-    if limits.qps:
-        out.append(
-            f"at most {limits.qps:g} requests a second and {limits.concurrency} in flight: {count / limits.qps:.0f} s"
-        )
-    out += [f"  {scope:<8} {', '.join(names)}" for scope, names in laid.namespaces.items()]
-    out += [f"  {identity.name:<20} {identity.kind:<16} {identity.user}" for identity in laid.identities]
-    out += [f"  left out: {name}: {why}" for name, why in made.prepared.left_out]
-    for row in laid.rows:
-        if row.id in beyond:
-            out.append(f"{row.id}  not asked: beyond --max-requests")
-        elif row.request is None:
-            out.append(f"{row.id}  review and rules only: {row.refused}")
-        else:
-            query = "&".join(f"{name}={value}" for name, value in row.request.query)
-            out.append(f"{row.id}  {row.request.method} {row.request.path}{f'?{query}' if query else ''}")
-    sys.stdout.write("\n".join(out) + "\n")
+    """Say what would be sent, to whom, how long that takes, and what would be written."""
+    from conformance import estimate  # noqa: PLC0415  # only who wants to know it first
+
+    sys.stdout.write("\n".join(estimate.lines(controller.ready)) + "\n")

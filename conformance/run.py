@@ -13,7 +13,19 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
-from conformance import __version__, clusters, contract, expectations, identities, plan, proofs, snapshot, store, survey
+from conformance import (
+    __version__,
+    clusters,
+    contract,
+    expectations,
+    identities,
+    plan,
+    proofs,
+    sight,
+    snapshot,
+    store,
+    survey,
+)
 from conformance.config import words
 from conformance.errors import UsageError
 from conformance.identities import odd, stage
@@ -95,6 +107,8 @@ class Ready:
     client: Client
     prepared: Prepared
     started: float
+    unseen: tuple[str, ...] = ()  # what the auditor may not read, in sentences
+    written: tuple[str, ...] = ()  # what would be made for identities, where it is only said
 
 
 def ready(options: Options, stack: ExitStack, say: Callable[[str], None], selection: str = "") -> Ready:
@@ -114,17 +128,22 @@ def ready(options: Options, stack: ExitStack, say: Callable[[str], None], select
     say(f"{cluster.admin.server}: mode {mode}, as {', '.join(spec.name for spec in specs)}")
     client = Client(cluster.admin, user_agent=f"{USER_AGENT} run/{run_id}")
     stack.callback(client.close)
-    prepared = stack.enter_context(
-        stage.prepare(cluster, specs, run_id=run_id, mode=mode, wait=not disposable, say=say)
-    )
+    written: tuple[str, ...] = ()
+    if options.plan and mode == "full":
+        prepared, written = stage.sketch(cluster, specs, run_id=run_id, mode=mode)
+    else:
+        prepared = stack.enter_context(
+            stage.prepare(cluster, specs, run_id=run_id, mode=mode, wait=not disposable, say=say)
+        )
     columns = prepared.columns
     placeholders = Placeholders(run_id, prepared.own, prepared.other, f"kc-{run_id}-absent")
-    taken = snapshot.take(client, namespaces=(prepared.own,))
+    home = _home(cluster)
+    taken = snapshot.take(client, namespaces=_read_in(options, prepared, home))
     # Probes set the metric of deprecated calls themselves, so it would tell of the audit before this one: not kept.
     frozen = masked(replace(_others(taken, run_id), deprecated_calls=None), placeholders)
     known = tuple(_masked_identity(column.identity, placeholders) for column in columns)
     rules = Rules(frozen.rbac)
-    scopes = _scopes(options.namespaces, frozen, known, rules)
+    scopes = _scopes(options.namespaces, frozen, known, rules, home if home != prepared.own else "")
     laid = plan.make(frozen, known, grants=rules, mode=mode, oracles=options.oracles, namespaces=scopes)
     documents = Documents(client, taken.openapi)
     world = None
@@ -145,6 +164,20 @@ def ready(options: Options, stack: ExitStack, say: Callable[[str], None], select
         graph = proofs.graph(frozen.rbac, known)
         world = replace(world, trials=escalation_proof.trials(graph, known))
         laid = replace(laid, scripts=contract.planned(world))
+    reviewer = _reviewer(client, cluster, options)
+    unseen = tuple(
+        sight.unseen(
+            client,
+            frozen,
+            reviews=reviewer is not None,
+            checks=options.checks,
+            unasked=_unasked(options.namespaces, frozen, scopes),
+        )
+    )
+    if unseen:
+        say("what this auditor cannot see (docs/permissions.md says what would mend it):")
+    for each in unseen:
+        say(f"  {each}")
     head = store.Head(
         id=run_id,
         started_at=f"{started_at:%Y-%m-%dT%H:%M:%SZ}",
@@ -166,7 +199,7 @@ def ready(options: Options, stack: ExitStack, say: Callable[[str], None], select
         snapshot=frozen,
         placeholders=placeholders,
         accesses={column.identity.name: column.access for column in columns} | spare | {ADMIN_ACCESS: cluster.admin},
-        reviewer=_reviewer(client, cluster, options),
+        reviewer=reviewer,
         limits=_limits(options, cluster),
         user_agent=f"{USER_AGENT} run/{run_id}",
         max_requests=options.max_requests,
@@ -174,7 +207,7 @@ def ready(options: Options, stack: ExitStack, say: Callable[[str], None], select
         documents=documents if options.checks else None,
         expectations=expected,
     )
-    return Ready(options, cluster, work, head, client, prepared, started)
+    return Ready(options, cluster, work, head, client, prepared, started, unseen, written)
 
 
 def _again(options: Options, mode: Mode, version: str, *, disposable: bool) -> tuple[str, ...]:
@@ -248,16 +281,50 @@ def _limits(options: Options, cluster: Cluster) -> Limits:
 # --- namespaces -------------------------------------------------------------------------------------------------------
 
 
+def _home(cluster: Cluster) -> str:
+    """Give the namespace that a context of somebody's kubeconfig is about."""
+    if cluster.provider != "kubeconfig":
+        return ""
+    from conformance.clusters import kubeconfig  # noqa: PLC0415  # one provider's libraries are enough
+
+    return kubeconfig.read(cluster.kubeconfig).namespace(cluster.name)
+
+
+def _read_in(options: Options, prepared: Prepared, home: str) -> tuple[str, ...]:
+    """Name the namespaces whose roles are read one by one where they cannot be listed all at once."""
+    named = [name for name in options.namespaces if name not in {"all", "bound"}]
+    return tuple(dict.fromkeys(name for name in (prepared.own, home, *named) if name))
+
+
+def _is_blind(frozen: Snapshot) -> bool:
+    """Say whether it could not be read who is bound where: then no namespace stands for another."""
+    return any(each.startswith("RoleBindings:") for each in frozen.rbac.incomplete)
+
+
+def _unasked(wanted: Sequence[str], frozen: Snapshot, scopes: dict[str, tuple[str, ...]]) -> int:
+    """Count the namespaces that would be asked if it were known who is bound there."""
+    if not _is_blind(frozen) or "bound" not in wanted:
+        return 0
+    asked = {name for names in scopes.values() for name in names}
+    return len({*frozen.namespaces} - asked)
+
+
 def _scopes(
-    wanted: Sequence[str], frozen: Snapshot, known: Sequence[Identity], rules: Rules
+    wanted: Sequence[str], frozen: Snapshot, known: Sequence[Identity], rules: Rules, home: str = ""
 ) -> dict[str, tuple[str, ...]]:
-    """Say which namespaces are asked: those in which all identities have the same bindings share one probe."""
+    """Say which namespaces are asked: those in which all identities have the same bindings share one probe.
+
+    Where bindings, or the namespaces themselves, cannot be read, the auditor's `home` is asked for itself alone.
+    """
     others = [name for name in frozen.namespaces if name not in {OWN, OTHER}]
     if "all" not in wanted and "bound" not in wanted:
         unknown = [name for name in wanted if name not in others]
         if unknown and frozen.namespaces:
             raise UsageError(f"there is no namespace {', '.join(unknown)}; there are {', '.join(others)}")
         return {"own": (OWN,), **{f"ns.{name}": (name,) for name in wanted}}
+    if _is_blind(frozen) or not frozen.namespaces:
+        alone = others if "all" in wanted else [home] if home else []
+        return {"own": (OWN,), "other": (OTHER,), **{f"ns.{name}": (name,) for name in alone}}
     alike: dict[tuple[frozenset[str], ...], list[str]] = {}
     held = [_bindings_by_namespace(rules, identity) for identity in known]
     for name in others:
@@ -327,5 +394,6 @@ def _others(frozen: Snapshot, run_id: str) -> Snapshot:
 
 def reread(made: Ready) -> Rbac:
     """Read RBAC once more, as the snapshot has it."""
-    frozen = replace(made.work.snapshot, rbac=snapshot.reread_rbac(made.client, namespaces=(made.prepared.own,)))
+    namespaces = _read_in(made.options, made.prepared, _home(made.cluster))
+    frozen = replace(made.work.snapshot, rbac=snapshot.reread_rbac(made.client, namespaces=namespaces))
     return masked(_others(frozen, made.head.id), made.work.placeholders).rbac

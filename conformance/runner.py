@@ -21,16 +21,16 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from conformance import config as options_of
-from conformance import contract, matrix, report, run, schemas, store
+from conformance import contract, matrix, report, run, schemas, sight, store
 from conformance.engine import Counters, Engine
-from conformance.errors import ConformanceError
+from conformance.errors import ClusterError, ConformanceError
 from conformance.expectations import judging
 from conformance.judge import Judge
 from conformance.model import Cell, Verdict
 from conformance.plan import Row
 from conformance.progress import Progress
 from conformance.schemas import Schemas
-from conformance.scripts import Planned
+from conformance.scripts import ADMIN_ACCESS, Planned
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterable, Iterator
@@ -76,6 +76,7 @@ class Asker:
         self._ground: judging.Ground | None = None
         self._distributed = work is not None
         self._beyond: frozenset[str] = frozenset()  # rows that --max-requests leaves no request for
+        self.lost = ""  # why the server can be asked no more
 
     # --- collection ---
 
@@ -166,6 +167,7 @@ class Asker:
         if row.id in self._beyond:
             pytest.skip("not evaluated: beyond --max-requests")
         answers = self._engine.answers(row)
+        self._end_in_silence(answer.error for answer in answers.values())
         self._lines[row.id] = store.row_line(row, answers)
         cells = self._judge.row(row, answers)
         if any(cell.verdict is Verdict.FAIL for cell in cells) and self.policy_changed(row):
@@ -182,6 +184,7 @@ class Asker:
             pytest.skip("not evaluated: beyond --max-requests")
         driven = self._engine.script(planned)
         assert driven.ending is not None  # noqa: S101  # it has ended
+        self._end_in_silence("" if each.reply.status else each.reply.error for each in driven.exchanges)
         self._lines[planned.id] = store.script_line(planned, driven.exchanges, driven.ending)
         world = self.work.world
         departures = self.answers().get("problems", {}) if contract.gathers(planned.check) else {}
@@ -194,6 +197,19 @@ class Asker:
         if self.schemas is None or self.work is None:
             return self.answered
         return schemas.added(self.schemas.tally.plain(self.work.placeholders.mask), self.answered)
+
+    def _end_in_silence(self, errors: Iterable[str]) -> None:
+        """End the run when the server is gone: each row that is left would only wait for nobody."""
+        assert self.work is not None  # noqa: S101  # something was asked
+        found = list(errors)
+        if self.lost or (found and all(found) and (problem := sight.silence(self.work.accesses[ADMIN_ACCESS]))):
+            self.lost = self.lost or problem
+            pytest.fail(self.lost, pytrace=False)
+
+    def _stop(self, session: pytest.Session) -> None:
+        """Let no item follow the one with which the server was gone; a worker's others say the same at once."""
+        if self.lost and not self._distributed:
+            session.shouldstop = self.lost
 
     def policy_changed(self, row: Row) -> bool:
         """Say whether RBAC decides a row otherwise by now; a worker can't tell and leaves it to the controller."""
@@ -226,11 +242,14 @@ class Asker:
             self._engine = None
 
     @pytest.fixture(name="cells")
-    def _cells(self, endpoint: Row | None) -> tuple[Cell, ...]:
+    def _cells(self, endpoint: Row | None, request: pytest.FixtureRequest) -> tuple[Cell, ...]:
         """Give the judged cells of an endpoint; what could not be judged is an error or a skip, never a pass."""
         if endpoint is None or self._engine is None:
             pytest.fail(_NO_CLUSTER, pytrace=False)
-        cells = self.cells(endpoint)
+        try:
+            cells = self.cells(endpoint)
+        finally:
+            self._stop(request.session)
         errors = [cell for cell in cells if cell.verdict is Verdict.ERROR]
         failing = any(cell.verdict is Verdict.FAIL for cell in cells)
         if errors and not failing:
@@ -241,11 +260,14 @@ class Asker:
         return cells
 
     @pytest.fixture(name="result")
-    def _result(self, contract: Planned | None) -> CheckResult:
+    def _result(self, contract: Planned | None, request: pytest.FixtureRequest) -> CheckResult:
         """Give the result of a check on a subject; what could not be found out is an error or a skip, never a pass."""
         if contract is None or self._engine is None:
             pytest.fail(_NO_CLUSTER, pytrace=False)
-        result = self.checked(contract)
+        try:
+            result = self.checked(contract)
+        finally:
+            self._stop(request.session)
         if result.verdict is Verdict.ERROR:
             pytest.fail(result.note, pytrace=False)
         if result.verdict in {Verdict.NOT_EVALUATED, Verdict.NOT_APPLICABLE}:
@@ -433,7 +455,9 @@ class Controller(Asker):
             self.undo()
 
     def exit_code(self) -> int:
-        """Give the exit code of the command: 2 interrupted, 1 failed or partial, 0 else."""
+        """Give the exit code of the command: 5 the server is gone, 2 interrupted, 1 failed or partial, 0 else."""
+        if self.lost:
+            return ClusterError.exit_code
         if self._interrupted == "interrupted":
             return _INTERRUPTED
         if self.matrix is None:

@@ -24,6 +24,12 @@ if TYPE_CHECKING:
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Leave tests/kind to whoever names it: it takes a container engine and minutes (`nox -s kind`)."""
+    named = any("kind" in Path(argument.partition("::")[0]).parts for argument in config.args)
+    return (collection_path == Path(__file__).parent / "kind" and not named) or None
+
+
 @pytest.fixture(scope="session")
 def cluster() -> Iterator[Cluster]:
     """A real API server: a control plane of our own, or the cluster of KUBE_CONFORMANCE_TEST_KUBECONFIG."""

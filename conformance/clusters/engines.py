@@ -53,24 +53,28 @@ def engine() -> str:
 
 def nodes(name: str, cluster: str) -> tuple[str, ...]:
     """Give the ids of the containers that are a cluster's nodes, sorted; `name` is the engine."""
-    listing = [name, "ps", "-a", "--no-trunc", "--filter", f"label={CLUSTER_LABEL}={cluster}", "--format", "{{.ID}}"]
-    found = subprocess.run(listing, capture_output=True, text=True, check=False, timeout=_SECONDS)
+    found = subprocess.run(listing(name, cluster), capture_output=True, text=True, check=False, timeout=_SECONDS)
     return tuple(sorted(found.stdout.split())) if found.returncode == 0 else ()
+
+
+def listing(name: str, cluster: str) -> list[str]:
+    """Give the command that prints the ids of a cluster's nodes."""
+    return [name, "ps", "-a", "--no-trunc", "--filter", f"label={CLUSTER_LABEL}={cluster}", "--format", "{{.ID}}"]
 
 
 def clusters(name: str) -> tuple[str, ...]:
     """List the names of all kind clusters that an engine has, whoever made them."""
-    listing = [name, "ps", "-a", "--filter", f"label={CLUSTER_LABEL}", "--format", f'{{{{.Label "{CLUSTER_LABEL}"}}}}']
+    command = [name, "ps", "-a", "--filter", f"label={CLUSTER_LABEL}", "--format", f'{{{{.Label "{CLUSTER_LABEL}"}}}}']
     if name == "podman":
-        listing[-1] = f'{{{{index .Labels "{CLUSTER_LABEL}"}}}}'
-    found = subprocess.run(listing, capture_output=True, text=True, check=False, timeout=_SECONDS)
+        command[-1] = f'{{{{index .Labels "{CLUSTER_LABEL}"}}}}'
+    found = subprocess.run(command, capture_output=True, text=True, check=False, timeout=_SECONDS)
     return tuple(sorted(set(found.stdout.split()))) if found.returncode == 0 else ()
 
 
 def images(name: str, repository: str) -> tuple[str, ...]:
     """List the local images of a repository, as `repository:tag`, the newest first."""
-    listing = [name, "images", repository, "--format", "{{.Repository}}:{{.Tag}}"]
-    found = subprocess.run(listing, capture_output=True, text=True, check=False, timeout=_SECONDS)
+    command = [name, "images", repository, "--format", "{{.Repository}}:{{.Tag}}"]
+    found = subprocess.run(command, capture_output=True, text=True, check=False, timeout=_SECONDS)
     return tuple(found.stdout.split()) if found.returncode == 0 else ()
 
 

@@ -7,6 +7,7 @@ Source: https://kind.sigs.k8s.io/docs/user/configuration/
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import re
@@ -93,8 +94,10 @@ def up(
                     record = {"nodes": engines.nodes(engine, name), "engine": engine, "version": _version(client)}
                 controlplane.write(folder / "record.json", json.dumps(record))
                 made.keep()
-        except BaseException:
+        except BaseException as problem:
             shutil.rmtree(folder, ignore_errors=True)
+            if isinstance(problem, OSError):
+                raise _unwritten(folder, problem) from None
             raise
         return cluster
 
@@ -207,8 +210,20 @@ def _write_kubeconfig(name: str, engine: str, file: Path) -> None:
     )
     if done.returncode:
         raise ClusterError(f"kind gives no kubeconfig of {name}: {done.stderr.strip()[-300:]}")
-    file.parent.mkdir(parents=True, exist_ok=True)
-    controlplane.write(file, done.stdout)
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        if not file.is_file() or file.read_text("utf-8") != done.stdout:
+            controlplane.write(file, done.stdout)
+    except OSError as problem:
+        raise _unwritten(file, problem) from None
+
+
+def _unwritten(path: Path, problem: OSError) -> ClusterError:
+    """Make the error of a state directory that takes nothing; the most usual reason is named as users know it."""
+    why = "the disk is full" if problem.errno in {errno.ENOSPC, errno.EDQUOT} else str(problem.strerror)
+    return ClusterError(
+        f"{path} could not be written: {why}; free space there, or set KUBE_CONFORMANCE_STATE to a folder"
+    )
 
 
 def _deleted(name: str, engine: str, say: Say) -> None:

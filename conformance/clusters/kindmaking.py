@@ -35,6 +35,7 @@ PUBLISHED = "kindest/node"
 IMAGE, CONFIG, NODES = (f"KUBE_CONFORMANCE_KIND_{what}" for what in ("IMAGE", "CONFIG", "NODES"))
 WAIT = "3m"  # for the node to be ready
 _WORD_SECONDS = 15
+_WORDS = 600  # characters of what kind said
 # What kind or the engine say of a failure, and how it is mended.
 _MENDS = (
     (
@@ -88,9 +89,10 @@ def making(wanted: Wanted, folder: Path, say: Say) -> Iterator[Made]:
     config = _configuration(wanted, folder)
     make += ["--config", str(config)] if config else []
     unmake = [command, "delete", "cluster", "--name", name, "--kubeconfig", str(file)]
+    look = engines.listing(engine, name)
     say(f"making the kind cluster {name} of {image or 'the image that kind chooses'} (about half a minute)")
     process = subprocess.Popen(
-        [sys.executable, "-I", "-S", keeper.__file__, json.dumps(make), json.dumps(unmake), str(log)],
+        [sys.executable, "-I", "-S", keeper.__file__, *map(json.dumps, (make, unmake, look)), str(log)],
         env=os.environ | {engines.CHOICE: engine},
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
@@ -126,8 +128,11 @@ def load(name: str, engine: str, image: str) -> None:
 def failure(name: str, said: str) -> str:
     """Say in one sentence why kind failed and how that is mended."""
     mend = next((f": {how}" for pattern, how in _MENDS if re.search(pattern, said)), "")
-    lines = [line.strip() for line in said.splitlines() if re.search(r"(?i)error|no space|denied", line)]
-    return f"the kind cluster {name} could not be made{mend}; kind said: {' '.join(lines or [said.strip()])[-600:]}"
+    _, error, why = said.rpartition("ERROR: ")
+    # Which command of the engine failed is kind's business, what the engine said is the user's.
+    why = re.sub(r'command ".*?" failed with error: exit status \d+\s*(Command Output:)?', "", why, flags=re.DOTALL)
+    words = " ".join((why if error else said).split("Stack Trace:")[0].split())
+    return f"the kind cluster {name} could not be made{mend}; kind said: {words[-_WORDS:]}"
 
 
 def _last(log: Path) -> str:

@@ -116,11 +116,18 @@ class Ground:
                     "spec": self.lease.spec(),
                 },
             )
+            self._renewable(self.lease)
             self._namespace(self.other, {})
         except LeftOutError as refusal:
             raise ClusterError(
                 f"mode full makes namespaces of its own, and may not: {refusal}; --mode dry-run makes nothing"
             ) from None
+
+    def _renewable(self, lease: leases.Lease) -> None:
+        """Renew the Lease once: a run that cannot would be taken for dead while it goes on."""
+        response = lease.renewed()
+        if response.status == _FORBIDDEN:
+            raise LeftOutError(message_of(response))
 
     def settle(self) -> None:
         """Wait for what controllers make in a new namespace: without it a pod's creation is refused with 403."""

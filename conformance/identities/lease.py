@@ -92,14 +92,17 @@ class Lease:
             return
         self._due = time.monotonic() + AGAIN
         with contextlib.suppress(ConformanceError):  # the admin's credential cannot be renewed just now
-            answer = self._client.ask(
-                "PATCH",
-                self._path,
-                body={"spec": {"renewTime": self._now()}},
-                headers={"Content-Type": "application/merge-patch+json"},
-            )
-            if answer.status == _OK:
+            if self.renewed().status == _OK:
                 self._due = time.monotonic() + RENEW
+
+    def renewed(self) -> Response:
+        """Renew the Lease, and give the answer."""
+        return self._client.ask(
+            "PATCH",
+            self._path,
+            body={"spec": {"renewTime": self._now()}},
+            headers={"Content-Type": "application/merge-patch+json"},
+        )
 
     def _now(self) -> str:
         return (dt.datetime.now(dt.UTC) + self._ahead).strftime("%Y-%m-%dT%H:%M:%S.%fZ")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -91,6 +92,37 @@ def prepare(
             except KeyboardInterrupt:  # it came before signals were held back; what is gone is not removed twice
                 ground.clear(wait=False, say=say)
                 raise
+
+
+def sketch(cluster: Cluster, specs: Sequence[Spec], *, run_id: str, mode: Mode) -> tuple[Prepared, tuple[str, ...]]:
+    """Say who would ask, and what would be made for them, without making anything or asking as anybody."""
+    columns: list[Column] = []
+    left_out: list[tuple[str, str]] = []
+    made: Counter[str] = Counter()
+    with Client(cluster.admin) as client, Ground(client, cluster, run_id, mode) as ground:
+        names = Placeholders(run_id, ground.own, ground.other, "absent")
+        for spec in (each.filled(names.fill) for each in specs):
+            if reason := _hindrance(spec, ground):
+                left_out.append((spec.name, reason))
+                continue
+            who = kinds()[spec.kind].who(spec, ground)
+            user, groups = (who.user, who.groups) if who else ("", ())
+            columns.append(Column(Identity(spec.name, spec.kind, user, groups, expect=spec.expect), cluster.admin))
+            made.update(_made_for(spec))
+        if ground.creates:
+            made.update({"Namespace": 2, "Lease": 1})
+        written = tuple(f"{number} {kind}{'s' if number > 1 else ''}" for kind, number in sorted(made.items()))
+        return Prepared(ground.own, ground.other, tuple(columns), tuple(left_out)), written
+
+
+def _made_for(spec: Spec) -> Iterator[str]:
+    """Name the kinds of the objects that are made for an identity."""
+    if spec.kind == "serviceaccount":
+        yield "ServiceAccount"
+    for binding in spec.bind:
+        yield "ClusterRoleBinding" if binding.place == CLUSTER else "RoleBinding"
+        if binding.rules:
+            yield binding.kind
 
 
 def sweep(client: Client, *, wait: bool, say: Callable[[str], None]) -> None:
