@@ -19,6 +19,7 @@ from audits import RBAC, Audited, audit, end, kubeconfig, start
 from faultproxy import Answered, Asked, before
 
 import conformance
+from conformance.identities import stage
 from conformance.transport import Client
 
 if TYPE_CHECKING:
@@ -132,6 +133,25 @@ def test_a_server_that_is_not_there_is_one_sentence(cluster: Cluster, tmp_path: 
     lines = [line for line in (done.stdout + done.stderr).splitlines() if "127.0.0.1" in line and "onnect" in line]
     assert len(lines) == 1, done.stderr
     assert not (tmp_path / "reports" / "latest").exists()
+
+
+def test_a_server_that_goes_away_ends_the_run_with_what_was_asked(cluster: Cluster, tmp_path: Path) -> None:
+    seen: list[str] = []
+    with before(cluster, lambda asked, _: seen.append(asked.target)) as behind:
+        process = start(behind, tmp_path, *FEW)
+        until = time.monotonic() + 90
+        while len(seen) < 300 and process.poll() is None and time.monotonic() < until:
+            time.sleep(0.02)
+    done = end(process, tmp_path)
+    with Client(cluster.admin) as client:
+        stage.sweep(client, wait=True, say=lambda _: None)  # the run itself could reach nobody any more
+    assert done.code == 5, done.output[-3000:]
+    assert "Traceback" not in done.output
+    assert "does not answer any more" in done.output
+    found = done.matrix()
+    assert not found["run"]["complete"]
+    assert found["summary"]["verdicts"]["fail"] == 0
+    assert found["summary"]["verdicts"]["pass"] > 0
 
 
 def test_ctrl_c_saves_what_was_asked(cluster: Cluster, tmp_path: Path) -> None:

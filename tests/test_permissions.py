@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
     from conformance.model import Cluster
 
+pytestmark = pytest.mark.server
+
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "permissions.md"
 ACCOUNT = "kc-permissions"
 BY_NATURE = {"cluster-admin", "cluster-reader", "node"}  # identities that mode full has on clusters of ours only
