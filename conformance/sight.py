@@ -31,7 +31,7 @@ def unseen(client: Client, frozen: Snapshot, *, reviews: bool, checks: bool, una
     """
     yield from frozen.notes
     if frozen.rbac.incomplete:
-        kinds = ", ".join(dict.fromkeys(each.partition(":")[0] for each in frozen.rbac.incomplete))
+        kinds = ", ".join(dict.fromkeys(each.partition(":")[0].partition(" in ")[0] for each in frozen.rbac.incomplete))
         yield f"RBAC could not be read ({kinds}): of the rules only what they allow is known, and not what they deny"
     if unasked:
         yield (

@@ -186,9 +186,9 @@ def small_docker(folder: Path) -> Iterator[str]:
         try:
             asked = ["docker", "info"]
             wait(lambda: subprocess.run(asked, env=environment, capture_output=True, check=False).returncode == 0)
-            saved = subprocess.Popen(["docker", "save", image], stdout=subprocess.PIPE)
-            subprocess.run(["docker", "load"], stdin=saved.stdout, env=environment, check=True, capture_output=True)
-            saved.wait()
+            with subprocess.Popen(["docker", "save", image], stdout=subprocess.PIPE) as saved:
+                load = ["docker", "load"]
+                subprocess.run(load, stdin=saved.stdout, env=environment, check=True, capture_output=True)
             free = shutil.disk_usage(data).free - (100 << 20)
             with (data / "ballast").open("wb") as ballast:
                 os.posix_fallocate(ballast.fileno(), 0, free)
