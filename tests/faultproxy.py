@@ -17,7 +17,7 @@ import hashlib
 import ssl
 import tempfile
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -64,13 +64,21 @@ class Answered(NamedTuple):
 
 Flip: TypeAlias = Callable[[Asked, Answered], Answered | None]
 """Sees each request with the server's real answer; gives another answer, or None to leave it. Runs in one thread."""
+Bend: TypeAlias = Callable[[Asked], Asked | None]
+"""Sees each request; gives what the server is asked in its place, or None to leave it. Runs in the same thread."""
+Rewrite: TypeAlias = Callable[[bytes], Iterable[bytes]]
+"""Makes of a line of a stream the lines that are sent in its place."""
+Stream: TypeAlias = Callable[[Asked], Rewrite | None]
+"""Sees the request of a watch that begins; gives what its lines become, or None to leave them."""
 
 
 @contextlib.contextmanager
-def before(cluster: Cluster, flip: Flip | None = None) -> Iterator[Cluster]:
+def before(
+    cluster: Cluster, flip: Flip | None = None, *, bend: Bend | None = None, stream: Stream | None = None
+) -> Iterator[Cluster]:
     """Have the same cluster behind a proxy. It must be an embedded one with an audit log, whose files lie beside."""
     assert cluster.audit_log, "the fault proxy needs the files of an embedded cluster"
-    relay = _Relay(cluster, Path(cluster.audit_log).parent, flip)
+    relay = _Relay(cluster, Path(cluster.audit_log).parent, flip, bend, stream)
     thread = threading.Thread(target=relay.run, name="faultproxy", daemon=True)
     thread.start()
     relay.ready.wait()
@@ -85,11 +93,13 @@ def before(cluster: Cluster, flip: Flip | None = None) -> Iterator[Cluster]:
 
 
 class _Relay:
-    def __init__(self, cluster: Cluster, home: Path, flip: Flip | None) -> None:
+    def __init__(
+        self, cluster: Cluster, home: Path, flip: Flip | None, bend: Bend | None, stream: Stream | None
+    ) -> None:
         assert cluster.signer is not None
         address = urlsplit(cluster.admin.server)
         self.host, self.server_port = address.hostname, address.port
-        self.flip = flip
+        self.flip, self.bend, self.stream = flip, bend, stream
         self.ready = threading.Event()
         self.port = 0
         self.failures: list[Exception] = []
@@ -173,18 +183,22 @@ class _Connection:
                 line, headers = _parsed(head)
                 method, target, _ = line.split(" ", 2)
                 body, _ = await _body(self.reader, headers)
-                kept = "".join(f"{n}: {v}\r\n" for n, v in headers if not self._is_ours(n)).encode()
-                request = f"{method} {target} HTTP/1.1\r\n".encode() + kept + self.identity
-                request += b"Content-Length: %d\r\n" % len(body) if body else b""
                 asked = Asked(method, target, headers, body, self.user)
+                passed = (self.relay.bend(asked) if self.relay.bend else None) or asked
                 if server is None or server[0].at_eof():  # the server closes what was idle for long
                     server = await self._connect()
-                server[1].write(request + b"\r\n" + body)
-                if not await self._answer(asked, *server):
+                server[1].write(self._request(passed))
+                if not await self._answer(asked, passed, *server):
                     return
         finally:
             if server is not None:
                 server[1].transport.abort()
+
+    def _request(self, asked: Asked) -> bytes:
+        kept = "".join(f"{n}: {v}\r\n" for n, v in asked.headers if not self._is_ours(n)).encode()
+        length = b"Content-Length: %d\r\n" % len(asked.body) if asked.body else b""
+        head = f"{asked.method} {asked.target} HTTP/1.1\r\n".encode() + kept + self.identity + length
+        return head + b"\r\n" + asked.body
 
     def _is_ours(self, name: str) -> bool:
         name = name.lower()
@@ -197,14 +211,16 @@ class _Connection:
         relay = self.relay
         return await asyncio.open_connection(relay.host, relay.server_port, ssl=self.context, limit=_LIMIT)
 
-    async def _answer(self, asked: Asked, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
-        """Pass the answer on; False when both connections are used up."""
+    async def _answer(
+        self, asked: Asked, passed: Asked, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    ) -> bool:
+        """Pass the answer on to what was passed on; False when both connections are used up."""
         head = await reader.readuntil(_END)
         line, headers = _parsed(head)
         status = int(line.split(" ", 2)[1])
-        streams = status == _SWITCHING or _is_watch(asked.target, status)
+        streams = status == _SWITCHING or _is_watch(passed.target, status)
         raw = body = b""
-        if not streams and asked.method != "HEAD" and status not in _BODILESS:
+        if not streams and passed.method != "HEAD" and status not in _BODILESS:
             body, raw = await _body(reader, headers, to_the_end=True)
         flipped = self.relay.flip(asked, Answered(status, headers, body)) if self.relay.flip else None
         if flipped is not None:
@@ -216,11 +232,12 @@ class _Connection:
         if status == _SWITCHING or (streams and _value(headers, "transfer-encoding").lower() != "chunked"):
             await self._pass_on(reader, writer, both_ways=status == _SWITCHING)
             return False
-        if streams and not await self._chunks(reader):
+        rewrite = self.relay.stream(asked) if streams and self.relay.stream else None
+        if streams and not await self._chunks(reader, rewrite):
             return False
         return not _closes(headers)
 
-    async def _chunks(self, reader: asyncio.StreamReader) -> bool:
+    async def _chunks(self, reader: asyncio.StreamReader, rewrite: Rewrite | None) -> bool:
         """Pass a stream on to its last chunk; what the client asks after that is the next request, and not swallowed.
 
         False when the client has gone, which ends the server's side, too.
@@ -231,10 +248,16 @@ class _Connection:
                 await asyncio.sleep(_LOOK)  # its end comes with no event, and reading would take the next request
 
         async def pump() -> None:
+            rest = b""
             while True:
                 size = await reader.readuntil(b"\r\n")
                 data = await reader.readexactly(int(size.split(b";")[0], 16) + 2)
-                self.writer.write(size + data)
+                if rewrite is None or data == b"\r\n":
+                    self.writer.write(size + data)
+                else:
+                    *lines, rest = (rest + data[:-2]).split(b"\n")
+                    for line in (changed for whole in lines for changed in rewrite(whole)):
+                        self.writer.write(b"%x\r\n%s\n\r\n" % (len(line) + 1, line))
                 await self.writer.drain()
                 if data == b"\r\n":
                     return

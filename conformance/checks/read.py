@@ -203,7 +203,9 @@ def _remaining(seen: Seen, memory: Memory) -> object:
 
 
 def _held_against_remaining(seen: Seen, memory: Memory) -> object:
-    more = at(seen.document, "metadata", "remainingItemCount") or 0
+    # A list that does not go on is whole, whatever it says of more to come.
+    goes_on = at(seen.document, "metadata", "continue")
+    more = (at(seen.document, "metadata", "remainingItemCount") or 0) if goes_on else 0
     there = len(at(seen.document, "items") or []) + int(more)
     return {"right": memory["remaining"] == there - len(memory["paged"])}
 

@@ -22,9 +22,9 @@ class Call:
         self.query = parse_qsl(split.query, keep_blank_values=True)
         parts = split.path.strip("/").split("/")
         head = {"api": 2, "apis": 3}.get(parts[0], len(parts))
-        self.group, rest = parts[1] if head == 3 and len(parts) > 1 else "", parts[head:]  # noqa: PLR2004
+        self.group, rest = parts[1] if head == 3 and len(parts) > 1 else "", parts[head:]
         self.namespace = ""
-        if len(rest) > 2 and rest[0] == "namespaces" and rest[2] not in {"status", "finalize"}:  # noqa: PLR2004
+        if len(rest) > 2 and rest[0] == "namespaces" and rest[2] not in {"status", "finalize"}:
             self.namespace, rest = rest[1], rest[2:]
         self.resource, self.name, self.sub = (*rest[:3], "", "", "")[:3]
 
@@ -141,6 +141,28 @@ def hears(parameter: str, value: str, when: When) -> Bend:
     return bend
 
 
+def moved(
+    when: When,
+    path: Callable[[str], str] = lambda it: it,
+    *,
+    query: Iterable[str] = (),
+    values: Callable[[str, str], str] = lambda _, value: value,
+    add: tuple[str, str] | None = None,
+) -> Bend:
+    """Be a server that serves another path for the one asked, without some parameters, or with other values."""
+    left_out = frozenset(query)
+
+    def bend(call: Call) -> Asked | None:
+        if not when(call):
+            return None
+        kept = [(name, values(name, value)) for name, value in call.query if name not in left_out]
+        call.path = path(call.path)
+        asked = requery(call, [*kept, add] if add else kept)
+        return None if asked.target == call.asked.target else asked
+
+    return bend
+
+
 def sends(when: When, edit: Edit) -> Bend:
     """Be a server that reads something else in a body than what it says."""
 
@@ -210,11 +232,17 @@ def instead(when: When, status: int, body: Any, *, only: Iterable[int]) -> Flip:
     return flip
 
 
+def status(reason: str, code: int) -> Any:
+    """Build a Status."""
+    said = "Success" if code < 400 else "Failure"  # where errors begin
+    return {"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": said, "reason": reason, "code": code}
+
+
 def each_item(edit: Edit) -> Edit:
     """Edit each item of a list, and an object that comes by itself."""
 
     def walk(document: Any) -> None:
-        for item in document["items"] if "items" in document else [document]:
+        for item in document.get("items", [document]) or ():
             edit(item)
 
     return walk
