@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 from dataclasses import replace
 from itertools import count
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 from unittest import mock
 
 import orjson
@@ -13,7 +13,10 @@ from faultproxy import Answered, Asked, before
 
 from conformance import config, contract, run
 from conformance.engine import Engine
+from conformance.openapi import Documents
+from conformance.schemas import Schemas, Tally
 from conformance.scripts import Planned, subjects
+from conformance.transport import Client
 from mutations.mutation import Call
 
 if TYPE_CHECKING:
@@ -65,11 +68,13 @@ class Soil:
 class Laboratory:
     """A run on a server of ours, behind the proxy, whose checks are asked one by one."""
 
-    def __init__(self, work: Work, soil: Soil) -> None:
+    def __init__(self, work: Work, soil: Soil, direct: Client) -> None:
         assert work.world is not None
         self._work, self._soil, self._world = work, soil, work.world
         self._subjects = {subject.id: subject for subject in subjects(work.world)}
         self._numbers = count(1)
+        # Past the proxy: what answers are held against is no lie.
+        self._schemas = Schemas(Documents(direct, work.snapshot.openapi))
         self._engine = Engine(
             work.plan,
             work.accesses,
@@ -78,11 +83,8 @@ class Laboratory:
             work.limits,
             user_agent=work.user_agent,
             scripts=self._script,
-            **self._validation(),
+            validate=self._schemas.problems,
         )
-
-    def _validation(self) -> dict[str, Any]:
-        return {}
 
     def close(self) -> None:
         """End the connections."""
@@ -95,9 +97,11 @@ class Laboratory:
         planned = Planned(check, self._subjects[subject], next(self._numbers))
         self._planted = mutation
         self._soil.touched = 0
+        self._schemas.tally = Tally()
         driven = self._engine.script(planned)
         assert driven.ending is not None
-        result = contract.result(planned, driven.ending, "admin", self._world.minor)
+        departures = self._schemas.tally.plain(self._work.placeholders.mask)["problems"]
+        result = contract.result(planned, driven.ending, "admin", self._world.minor, departures)
         return result, self._soil.touched
 
     def _script(self, planned: Planned) -> tuple[Script, Case]:
@@ -127,6 +131,7 @@ def opened(cluster: Cluster, folder: Path) -> Iterator[Laboratory]:
         options = replace(config.load({}, folder=folder, environment={}), mode="full", reports=folder)
         with mock.patch.object(run, "_open", return_value=(replace(proxied, audit_log=None), True)):
             ready = run.ready(options, stack, lambda _: None)
-        laboratory = Laboratory(ready.work, soil)
+        direct = stack.enter_context(Client(cluster.admin))
+        laboratory = Laboratory(ready.work, soil, direct)
         stack.callback(laboratory.close)
         yield laboratory

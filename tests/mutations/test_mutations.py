@@ -50,6 +50,10 @@ def test_every_check_has_a_mutation_that_it_fails_on() -> None:
     assert sorted(wanted - owned()) == []
 
 
+def test_every_mutation_names_checks_that_there_are() -> None:
+    assert sorted(owned() - set(catalogue())) == []
+
+
 def test_there_are_fifty_mutations_and_fifteen_of_them_by_somebody_who_had_not_seen_the_checks() -> None:
     assert len(mutations()) >= 50
     assert len([of for of, tests in CAUGHT_BY.items() if tests]) >= 15
