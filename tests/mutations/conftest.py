@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from conformance.model import Cluster
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def laboratory(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Laboratory]:
     """A run on the session's control plane, behind the proxy."""
     with opened(cluster, tmp_path_factory.mktemp("laboratory")) as it:

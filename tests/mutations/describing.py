@@ -173,8 +173,14 @@ UNKNOWN_FIELD = Mutation(
 WRONG_TYPE = Mutation(
     "wrong-type",
     "sends a number where the schema says text",
-    ("SCHEMA-ANSWERS|v1/namespaces", f"SCHEMA-WRITES|{_MAPS}"),
-    flip=answers(calls("get", "list", "create", "update", "patch"), each_item(put("metadata", "name", to=7))),
+    ("SCHEMA-ANSWERS|v1/namespaces",),
+    flip=answers(calls("get", "list"), each_item(put("metadata", "labels", to=7))),
+)
+WRITES_WITH_MORE = Mutation(
+    "writes-with-more",
+    "answers a creation or a patch with a field that its schema does not have",
+    (f"SCHEMA-WRITES|{_MAPS}",),
+    flip=answers(calls("create", "patch"), put("colour", to="blue")),
 )
 WRONG_KIND = Mutation(
     "wrong-kind",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 from dataclasses import replace
 from itertools import count
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from unittest import mock
 
 import orjson
@@ -15,7 +15,7 @@ from conformance import config, contract, run
 from conformance.engine import Engine
 from conformance.openapi import Documents
 from conformance.schemas import Schemas, Tally
-from conformance.scripts import Planned, subjects
+from conformance.scripts import Ask, Planned, subjects
 from conformance.transport import Client
 from mutations.mutation import Call
 
@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from conformance.run import Work
     from conformance.scripts import Case, Script, Steps
     from mutations.mutation import Mutation
+
+_PATIENCE = 4.0  # seconds
 
 
 class Soil:
@@ -111,11 +113,26 @@ class Laboratory:
         def planted(case: Case) -> Steps:
             self._soil.mutation = self._planted
             try:
-                yield from script(case)
+                yield from script(case) if self._planted is None else _impatient(script(case))
             finally:
                 self._soil.mutation = None
 
         return planted, case
+
+
+def _impatient(steps: Steps) -> Steps:
+    """Follow watches for a shorter time: what a mutation left out of one will not come."""
+
+    def sooner(ask: Ask) -> Ask:
+        return replace(ask, seconds=min(ask.seconds or _PATIENCE, _PATIENCE)) if ask.is_watch else ask
+
+    given: Any = None
+    while True:
+        try:
+            wanted = steps.send(given)
+        except StopIteration:
+            return
+        given = yield tuple(map(sooner, wanted)) if isinstance(wanted, tuple) else sooner(wanted)
 
 
 @contextlib.contextmanager

@@ -42,7 +42,7 @@ def _edited(edit: Edit, kind: str = "") -> Callable[[], Events]:
 NEW_UNSEEN = Mutation(
     "new-unseen",
     "leaves ADDED events out",
-    (f"WATCH-ORDER|{_MAPS}", f"WATCH-INITIAL|{_MAPS}", f"WATCH-LIST|{_MAPS}", f"WATCH-VERSION-OLD|{_MAPS}"),
+    (f"WATCH-ORDER|{_MAPS}", f"WATCH-INITIAL|{_MAPS}", f"WATCH-LIST|{_MAPS}"),
     stream=stream(drops("ADDED")),
 )
 EVENTS_LACK_DATES = Mutation(
