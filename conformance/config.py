@@ -53,6 +53,8 @@ class Options:
     baseline: Path | None
     waivers: Path | None
     fail_on: str
+    risks: Path | None
+    exclusions: Path | None
     allow_partial: bool
     reports: Path
     allow_unpinned: bool
@@ -184,6 +186,8 @@ OPTIONS = (
         "The least severity of a finding that fails the run.",
         ("info", "low", "medium", "high", "critical"),
     ),
+    Option("risks", "path", None, "A folder of risk rules of your own, one file each.", metavar="FOLDER"),
+    Option("exclusions", "path", None, "A file of accepted findings, each with its reason.", metavar="FILE"),
     Option("allow-partial", "switch", default=False, help="Let a run pass that could not evaluate everything."),
     Option("reports", "path", Path("reports"), "The folder that runs are written to.", metavar="FOLDER"),
     Option(

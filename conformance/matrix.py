@@ -14,12 +14,14 @@ from conformance.expectations import judging
 from conformance.judge import Judge, unasked
 from conformance.model import Cell, Identity, Matrix, Outcome, Review, RunInfo, Verdict
 from conformance.oracles.rules import Rules
+from conformance.risks import inrun
+from conformance.risks.severity import at_least
 from conformance.scripts import Ending, Planned, subjects
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
-    from conformance.model import Attributes, CheckResult, Decision, Endpoint, Rbac
+    from conformance.model import Attributes, CheckResult, Decision, Endpoint, Finding, Rbac
     from conformance.plan import Row
     from conformance.store import SavedRun, StoredRow
 
@@ -79,7 +81,8 @@ def judged(
             continue
         asked += len(head.identities)
         cells.extend(known.get(row.id) or judge.row(row, stored.answers))
-    found = (*checks(saved, checked or {}), *expected(saved, endpoints, cells))
+    findings, accepted = dangers(saved, endpoints)
+    found = (*checks(saved, checked or {}), *expected(saved, endpoints, cells), *accepted)
     verdicts = {each.verdict for each in cells} | {each.verdict for each in found}
     incomplete = bool(verdicts & {Verdict.ERROR, Verdict.NOT_EVALUATED})
     info = RunInfo(
@@ -102,9 +105,24 @@ def judged(
         server_version=head.server_version,
         server=head.server,
         again=head.again,
+        fail_on=head.fail_on,
     )
     paths = proofs.paths(saved, found).to_admin()
-    return Matrix(info, head.identities, tuple(endpoints), tuple(cells), found, paths=paths)
+    return Matrix(info, head.identities, tuple(endpoints), tuple(cells), found, findings, paths=paths)
+
+
+def dangers(saved: SavedRun, endpoints: Iterable[Endpoint]) -> tuple[tuple[Finding, ...], tuple[CheckResult, ...]]:
+    """Give what is dangerous in the roles and bindings that the run froze, but for what the user accepts."""
+    head = saved.head
+    return inrun.findings(
+        saved.snapshot,
+        inrun.risks_of(head.risks),
+        endpoints=endpoints,
+        namespaces=head.namespaces,
+        identities=head.identities,
+        accepted=head.exclusions,
+        day=head.started_at,
+    )
 
 
 def planned(saved: SavedRun) -> list[Planned]:
@@ -164,6 +182,8 @@ def exit_code(judged: Matrix, *, allow_partial: bool) -> int:
     if any(cell.verdict in {Verdict.FAIL, Verdict.ERROR} for cell in judged.cells):
         return 1
     if any(check.verdict in {Verdict.FAIL, Verdict.ERROR} for check in judged.checks):
+        return 1
+    if judged.run.fail_on and any(at_least(finding.severity, judged.run.fail_on) for finding in judged.findings):
         return 1
     return 0 if judged.run.complete or allow_partial else 1
 

@@ -383,7 +383,11 @@ class CheckResult:
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One hit of a risk rule."""
+    """One hit of a risk rule.
+
+    `id` names the hit, the same in equal runs: the rule's id, the subject and the binding (or role) that it is about.
+    `rule` is the risk rule's id, `places` where the objects stand in files: (file, line), the likeliest to edit first.
+    """
 
     id: str
     severity: str
@@ -394,6 +398,8 @@ class Finding:
     description: str = ""  # what it lets an attacker do
     fix: str = ""  # what ends it, in a sentence or as a patch
     references: tuple[str, ...] = ()  # addresses of documents
+    rule: str = ""
+    places: tuple[tuple[str, int], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -486,6 +492,7 @@ class RunInfo:
     server_version: str
     server: str
     again: tuple[str, ...] = ()  # the flags that make such a run
+    fail_on: str = ""  # the least severity of a finding that fails it; none does where this is empty
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,6 +21,7 @@ from conformance import (
     identities,
     plan,
     proofs,
+    risks,
     sight,
     snapshot,
     store,
@@ -35,6 +36,7 @@ from conformance.openapi import Documents
 from conformance.oracles.rules import Rules
 from conformance.placeholders import OTHER, OWN, Placeholders
 from conformance.rbac import escalation_proof
+from conformance.risks import exclusions, inrun
 from conformance.scripts import ADMIN_ACCESS, Planned
 from conformance.transport import USER_AGENT, Client
 
@@ -47,8 +49,9 @@ if TYPE_CHECKING:
     from conformance.expectations import Expectation
     from conformance.identities import Spec
     from conformance.identities.stage import Prepared
-    from conformance.model import Access, Cluster, Identity, Mode, Rbac, Snapshot
+    from conformance.model import Access, Cluster, Finding, Identity, Json, Mode, Rbac, Snapshot
     from conformance.plan import Plan, Row
+    from conformance.risks.rule import Risk
     from conformance.scripts import Case, Script, World
 
 _SHARED_QPS, _SHARED_CONCURRENCY = 50.0, 8
@@ -73,6 +76,27 @@ class Work:
     world: World | None = None
     documents: Documents | None = None
     expectations: tuple[Expectation, ...] = ()
+    risk_files: tuple[tuple[str, str], ...] = ()
+    accepted: tuple[Json, ...] = ()  # findings that the user accepts
+    day: str = ""
+    fail_on: str = "high"
+
+    def risks(self) -> tuple[Risk, ...]:
+        """Give the risk rules."""
+        return inrun.risks_of(self.risk_files)
+
+    def findings(self) -> tuple[Finding, ...]:
+        """Look for the risk rules in what was frozen, as the judged run will."""
+        found, _ = inrun.findings(
+            self.snapshot,
+            self.risks(),
+            endpoints=(),
+            namespaces=self.plan.namespaces,
+            identities=self.plan.identities,
+            accepted=self.accepted,
+            day=self.day,
+        )
+        return found
 
     def script(self, planned: Planned) -> tuple[Script, Case]:
         """Give the script of a check and its case."""
@@ -121,6 +145,8 @@ def ready(options: Options, stack: ExitStack, say: Callable[[str], None], select
     run_id = f"{started_at:%Y%m%dt%H%M%S}-{secrets.token_hex(2)}"
     specs = _chosen(options)
     expected = expectations.load(options.expectations) if options.expectations else ()
+    risk_files = risks.texts(options.risks) if options.risks else ()
+    accepted = exclusions.load(options.exclusions) if options.exclusions else ()
     cluster, disposable = _open(options, stack, say)
     if options.pod_image:
         cluster = replace(cluster, pod_image=options.pod_image)
@@ -193,6 +219,9 @@ def ready(options: Options, stack: ExitStack, say: Callable[[str], None], select
         server_version=frozen.server_version,
         again=_again(options, mode, frozen.server_version, disposable=disposable),
         expectations=tuple(expectations.dump(it) for it in expected),
+        risks=risk_files,
+        exclusions=tuple(exclusions.dump(it) for it in accepted),
+        fail_on=options.fail_on,
     )
     work = Work(
         plan=laid,
@@ -206,6 +235,10 @@ def ready(options: Options, stack: ExitStack, say: Callable[[str], None], select
         world=world,
         documents=documents if options.checks else None,
         expectations=expected,
+        risk_files=risk_files,
+        accepted=head.exclusions,
+        day=head.started_at,
+        fail_on=options.fail_on,
     )
     return Ready(options, cluster, work, head, client, prepared, started, unseen, written)
 

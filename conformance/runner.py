@@ -29,6 +29,7 @@ from conformance.judge import Judge
 from conformance.model import Cell, Verdict
 from conformance.plan import Row
 from conformance.progress import Progress
+from conformance.risks.severity import at_least
 from conformance.schemas import Schemas
 from conformance.scripts import ADMIN_ACCESS, Planned
 
@@ -37,11 +38,13 @@ if TYPE_CHECKING:
 
     from conformance.config import Options
     from conformance.expectations import Expectation
-    from conformance.model import CheckResult, Matrix, Rbac
+    from conformance.model import CheckResult, Finding, Matrix, Rbac
+    from conformance.risks.rule import Risk
     from conformance.run import Ready, Work
 
 _CONTRACT = Path(__file__).resolve().parent / "suites" / "test_contract.py"
 _EXPECTATIONS = _CONTRACT.with_name("test_expectations.py")
+_RISKS = _CONTRACT.with_name("test_risks.py")
 _LINE = "kube_conformance_row"  # the attribute of a report that carries a row's line
 _ROW = pytest.StashKey["Row | Planned"]()
 _INTERRUPTED, _FAILED = 2, 1
@@ -73,6 +76,7 @@ class Asker:
         self.schemas: Schemas | None = None
         self.answered: dict[str, Any] = {}  # what other processes told of their answers
         self._lines: dict[str, bytes] = {}
+        self._found: dict[str, list[Finding]] | None = None  # those that fail the run, by rule
         self._ground: judging.Ground | None = None
         self._distributed = work is not None
         self._beyond: frozenset[str] = frozenset()  # rows that --max-requests leaves no request for
@@ -91,6 +95,9 @@ class Asker:
             metafunc.parametrize("contract", [_contract_param(each) for each in self.scripts()])
         elif "expectation" in metafunc.fixturenames:
             metafunc.parametrize("expectation", [pytest.param(each, id=each.id) for each in self.expectations()])
+        elif "risk" in metafunc.fixturenames:
+            risks = self.work.risks() if self.work else ()
+            metafunc.parametrize("risk", [pytest.param(each, id=each.id) for each in risks])
 
     def scripts(self) -> Iterable[Planned]:
         """Give the scripts to make items of."""
@@ -113,6 +120,8 @@ class Asker:
         """Leave suites out that have nothing to ask here: what is not asked needs no item."""
         if collection_path == _CONTRACT:
             return not any(True for _ in self.scripts()) or None
+        if collection_path == _RISKS and self.work is None:
+            return True
         return (collection_path == _EXPECTATIONS and not self.expectations()) or None
 
     def expectations(self) -> tuple[Expectation, ...]:
@@ -273,6 +282,17 @@ class Asker:
         if result.verdict in {Verdict.NOT_EVALUATED, Verdict.NOT_APPLICABLE}:
             pytest.skip(f"{result.verdict.replace('-', ' ')}: {result.note}")
         return result
+
+    @pytest.fixture(name="findings")
+    def _findings(self, risk: Risk) -> tuple[Finding, ...]:
+        """Give the findings of a risk rule that fail the run."""
+        assert self.work is not None  # noqa: S101  # there are no items without work
+        if self._found is None:
+            self._found = {}
+            for finding in self.work.findings():
+                if at_least(finding.severity, self.work.fail_on):
+                    self._found.setdefault(finding.rule, []).append(finding)
+        return tuple(self._found.get(risk.id, ()))
 
     @pytest.fixture(name="expected")
     def _expected(self, expectation: Expectation) -> CheckResult:

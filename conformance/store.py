@@ -57,6 +57,9 @@ class Head:
     server_version: str
     again: tuple[str, ...] = ()
     expectations: tuple[Json, ...] = ()  # the lines that the run is held against
+    risks: tuple[tuple[str, str], ...] = ()  # files of the user's own risk rules: name and content
+    exclusions: tuple[Json, ...] = ()  # the findings that the user accepts
+    fail_on: str = "high"  # the least severity of a finding that fails the run
 
 
 @dataclass(frozen=True, slots=True)
@@ -415,6 +418,8 @@ def _read_head(raw: dict[str, Any]) -> Head:
     raw["oracles"] = tuple(raw["oracles"])
     raw["again"] = tuple(raw.get("again", ()))
     raw["expectations"] = tuple(raw.get("expectations", ()))
+    raw["risks"] = tuple((name, content) for name, content in raw.get("risks", ()))
+    raw["exclusions"] = tuple(raw.get("exclusions", ()))
     raw["namespaces"] = {scope: tuple(names) for scope, names in raw["namespaces"].items()}
     raw["left_out"] = tuple((name, why) for name, why in raw["left_out"])
     return Head(**raw)

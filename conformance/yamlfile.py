@@ -104,15 +104,22 @@ class Node:
         return None
 
 
-def read(path: Path) -> Node:
-    """Read a file that holds one YAML document."""
+def read(path: Path, *, quick: bool = False) -> Node:
+    """Read a file that holds one YAML document; `quick` is for our own files: libyaml says less of what is wrong."""
     try:
         content = path.read_text("utf-8")
     except (OSError, UnicodeDecodeError) as problem:
         reason = problem.strerror if isinstance(problem, OSError) else "it is no UTF-8 text"
         raise FileError(path, None, f"cannot be read: {reason}") from None
+    return parse(path, content, quick=quick)
+
+
+def parse(path: Path, content: str, *, quick: bool = False) -> Node:
+    """Read what a file held."""
     try:
-        node = yaml.compose(content, yaml.SafeLoader)
+        # The stubs of PyYAML know no C loader here; both make the same nodes.
+        loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader) if quick else yaml.SafeLoader
+        node = yaml.compose(content, loader)
     except yaml.MarkedYAMLError as problem:
         mark = problem.problem_mark or problem.context_mark
         words = problem.problem or problem.context or "it does not parse"

@@ -123,10 +123,18 @@ def by_severity(findings: Iterable[Finding | EscalationPath | Difference]) -> di
     return {severity: counted[severity] for severity in [*known, *sorted(set(counted) - set(known))]}
 
 
+def failing(matrix: Matrix) -> list[Finding]:
+    """The findings that are so bad that they fail the run."""
+    least = matrix.run.fail_on
+    worst = SEVERITIES[: SEVERITIES.index(least) + 1] if least in SEVERITIES else ()
+    return [finding for finding in matrix.findings if finding.severity in worst]
+
+
 def failed(matrix: Matrix) -> bool:
-    """Whether a cell or a check failed or broke."""
+    """Whether a cell or a check failed or broke, or a finding is too bad."""
     bad = (Verdict.FAIL, Verdict.ERROR)
-    return any(cell.verdict in bad for cell in matrix.cells) or any(check.verdict in bad for check in matrix.checks)
+    broken = any(cell.verdict in bad for cell in matrix.cells) or any(it.verdict in bad for it in matrix.checks)
+    return broken or bool(failing(matrix))
 
 
 def headline(matrix: Matrix) -> tuple[str, str]:
@@ -138,10 +146,11 @@ def headline(matrix: Matrix) -> tuple[str, str]:
 
 
 def _come_to(matrix: Matrix) -> tuple[str, str]:
-    cells, checks = verdicts(matrix.cells), verdicts(matrix.checks)
+    cells, checks, found = verdicts(matrix.cells), verdicts(matrix.checks), failing(matrix)
     parts = [
         f"{count(cells[Verdict.FAIL], 'cell')} failed" if cells[Verdict.FAIL] else "",
         f"{count(checks[Verdict.FAIL], 'check')} failed" if checks[Verdict.FAIL] else "",
+        f"{count(len(found), 'finding')} of severity {matrix.run.fail_on} or worse" if found else "",
         f"{count(cells[Verdict.ERROR] + checks[Verdict.ERROR], 'error')}"
         if cells[Verdict.ERROR] + checks[Verdict.ERROR]
         else "",

@@ -1,0 +1,97 @@
+"""What every cluster has of roles and bindings: recognised by what they say, not by their names alone.
+
+fixtures/bootstrap-policy.json holds the rules and subjects that servers of the supported versions make by themselves,
+as they gave them. A default role that was changed, or is bound to somebody else, is none of these.
+"""
+
+from __future__ import annotations
+
+import json
+from functools import cache
+from typing import TYPE_CHECKING
+
+from conformance.files import data
+from conformance.rbac.predicates import ALL, Rule
+
+if TYPE_CHECKING:
+    from conformance.model import Json
+    from conformance.rbac.resolver import Binding, Subject
+
+FILE = "bootstrap-policy.json"
+LABEL = "kubernetes.io/bootstrapping"
+# Objects with this label are made by a run for its own identities and gone after it.
+RUN_LABEL = "kube-conformance.io/run"
+
+
+@cache
+def _policy() -> tuple[dict[str, frozenset[Rule]], dict[str, tuple[str, frozenset[str]]]]:
+    document = json.loads((data("fixtures") / FILE).read_text("utf-8"))
+    roles = {role: frozenset(alike(Rule.of(rule)) for rule in rules) for role, rules in document["roles"].items()}
+    bindings = {
+        name: (binding["role"], frozenset(binding["subjects"])) for name, binding in document["bindings"].items()
+    }
+    return roles, bindings
+
+
+def alike(rule: Rule) -> Rule:
+    """Give a rule with its lists sorted: their order means nothing."""
+    return Rule(
+        tuple(sorted(rule.verbs)),
+        tuple(sorted(rule.api_groups)),
+        tuple(sorted(rule.resources)),
+        tuple(sorted(rule.resource_names)),
+        tuple(sorted(rule.non_resource_urls)),
+    )
+
+
+def is_default_role(role: str) -> bool:
+    """Say whether every cluster has a role of this full name (`ClusterRole view`, `Role kube-system/NAME`)."""
+    return role in _policy()[0]
+
+
+def has_rule(role: str, rule: Rule) -> bool:
+    """Say whether a default role has this rule by itself."""
+    return alike(rule) in _policy()[0].get(role, ())
+
+
+def gives(binding: Binding, subject: Subject) -> bool:
+    """Say whether a default binding gives its own role to one of its own subjects, as every cluster has it."""
+    role, subjects = _policy()[1].get(str(binding), ("", frozenset()))
+    return role == f"{binding.role_kind} {binding.role_name}" and str(subject) in subjects
+
+
+def is_default_binding(name: str) -> bool:
+    """Say whether every cluster has a binding of this full name."""
+    return name in _policy()[1]
+
+
+def labels(document: Json) -> Json:
+    """Give an object's labels."""
+    found = document["metadata"].get("labels")
+    return found if isinstance(found, dict) else {}
+
+
+def of_run(document: Json) -> bool:
+    """Say whether a run made this object for its own identities."""
+    return RUN_LABEL in labels(document)
+
+
+def covers(role: str, rule: Rule) -> bool:
+    """Say whether one of a default role's own rules gives all that this rule gives."""
+    return any(_covers(own, rule) for own in _policy()[0].get(role, ()))
+
+
+def _covers(own: Rule, rule: Rule) -> bool:
+    """Upstream: ruleCovers of pkg/registry/rbac/validation, without the special case of `*/SUBRESOURCE`."""
+    named = not own.resource_names or (
+        bool(rule.resource_names) and set(rule.resource_names) <= set(own.resource_names)
+    )
+    return named and all(
+        ALL in held or set(asked) <= set(held)
+        for held, asked in (
+            (own.verbs, rule.verbs),
+            (own.api_groups, rule.api_groups),
+            (own.resources, rule.resources),
+            (own.non_resource_urls, rule.non_resource_urls),
+        )
+    )
