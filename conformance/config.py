@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 PYPROJECT = "pyproject.toml"
 YAML = "kube-conformance.yaml"
+GATE = "gate"  # a key whose value is no option, but the gate's policy
 PREFIX = "KUBE_CONFORMANCE_"
 WORKER_KEY = "kube_conformance"  # under which a pytest worker gets its work
 
@@ -304,20 +305,32 @@ def _from_file(folder: Path) -> dict[str, Value]:
     pyproject, own = folder / PYPROJECT, folder / YAML
     entries = list(_toml(pyproject)) if pyproject.is_file() else []
     source = pyproject
+    entries = [entry for entry in entries if entry[0] != GATE]
     if own.is_file():
         if entries:
             raise FileError(own, None, f"settings stand here and in [tool.kube-conformance] of {PYPROJECT}; keep one")
-        entries, source = list(_yaml(own)), own
+        entries, source = [entry for entry in _yaml(own) if entry[0] != GATE], own
     values: dict[str, Value] = {}
     for key, raw, line in entries:
         option = _BY_NAME.get(key)
         if option is None:
-            raise FileError(source, line, f"unknown key {key!r}; valid: {', '.join(_BY_NAME)}")
+            raise FileError(source, line, f"unknown key {key!r}; valid: {', '.join((*_BY_NAME, GATE))}")
         try:
             values[option.field] = option.read(raw)
         except ValueError as problem:
             raise FileError(source, line, f"{key}: {problem}") from None
     return values
+
+
+def gate_rules(folder: Path | None = None) -> tuple[object, Path, int | None]:
+    """Give the setting `gate` of the working directory's file as it stands there, None where there is none."""
+    pyproject, own = (folder or Path()) / PYPROJECT, (folder or Path()) / YAML
+    for file, entries in ((own, _yaml), (pyproject, _toml)):
+        if file.is_file():
+            for key, raw, line in entries(file):
+                if key == GATE:
+                    return raw, file, line
+    return None, own, None
 
 
 def _toml(file: Path) -> Iterable[tuple[str, object, int | None]]:
@@ -345,7 +358,7 @@ def _yaml(file: Path) -> Iterable[tuple[str, object, int | None]]:
     if all(line.lstrip().startswith("#") or not line.strip() for line in file.read_text("utf-8").splitlines()):
         return
     for key, node in yamlfile.read(file).pairs().items():
-        yield key, yamlfile.plain(node), node.line
+        yield key, (yamlfile.tree if key == GATE else yamlfile.plain)(node), node.line
 
 
 # --- flags ------------------------------------------------------------------------------------------------------------
