@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import pty
 import subprocess
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -209,6 +210,29 @@ def test_kubectl_reads_several_files_the_same_way(kubectl: Path) -> None:
 def test_no_cluster_is_meant_by_accident(context: str | None, words: str) -> None:
     with pytest.raises(UsageError, match=words):
         kubeconfig.open(None, context)
+
+
+@pytest.mark.usefixtures("several")
+@pytest.mark.parametrize(("answer", "named"), [("y\n", True), ("Yes\n", True), ("\n", False), ("other\n", False)])
+def test_at_a_terminal_the_current_context_is_taken_when_somebody_says_so(
+    answer: str, *, named: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ours, theirs = pty.openpty()
+    with os.fdopen(theirs, encoding="utf-8") as stdin, os.fdopen(os.dup(theirs), "w", encoding="utf-8") as stderr:
+        monkeypatch.setattr("sys.stdin", stdin)
+        monkeypatch.setattr("sys.stderr", stderr)
+        os.write(ours, answer.encode())
+        if named:
+            assert kubeconfig.open(None, None).name == "it"
+        else:
+            with pytest.raises(UsageError, match="say which cluster is meant"):
+                kubeconfig.open(None, None)
+        said = ""
+        while "[y/N]" not in said:
+            said += os.read(ours, 4096).decode()
+        monkeypatch.undo()
+    os.close(ours)
+    assert "is the current context 'it' meant (https://first)" in said
 
 
 def test_no_kubeconfig_at_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -36,6 +36,7 @@ IMAGE, CONFIG, NODES = (f"KUBE_CONFORMANCE_KIND_{what}" for what in ("IMAGE", "C
 WAIT = "3m"  # for the node to be ready
 _WORD_SECONDS = 15
 _WORDS = 600  # characters of what kind said
+_SLOW = "could not find a log line that matches"
 # What kind or the engine say of a failure, and how it is mended.
 _MENDS = (
     (
@@ -91,7 +92,25 @@ def making(wanted: Wanted, folder: Path, say: Say) -> Iterator[Made]:
     unmake = [command, "delete", "cluster", "--name", name, "--kubeconfig", str(file)]
     look = engines.listing(engine, name)
     say(f"making the kind cluster {name} of {image or 'the image that kind chooses'} (about half a minute)")
-    process = subprocess.Popen(
+    process = _keeper(make, unmake, look, log, engine)
+    try:
+        said = _ended(process, log, say)
+        if said is not None and re.search(_SLOW, said):
+            # kind gives a node half a minute to boot, which a busy machine may not be able to.
+            say("  the node did not boot in the time that kind gives it; once more")
+            _let_go(process)
+            log.unlink(missing_ok=True)
+            process = _keeper(make, unmake, look, log, engine)
+            said = _ended(process, log, say)
+        if said is not None:
+            raise ClusterError(failure(name, said))
+        yield Made(name, engine, file, process)
+    finally:
+        _let_go(process)
+
+
+def _keeper(make: list[str], unmake: list[str], look: list[str], log: Path, engine: str) -> subprocess.Popen[str]:
+    return subprocess.Popen(
         [sys.executable, "-I", "-S", keeper.__file__, *map(json.dumps, (make, unmake, look)), str(log)],
         env=os.environ | {engines.CHOICE: engine},
         stdin=subprocess.PIPE,
@@ -99,19 +118,26 @@ def making(wanted: Wanted, folder: Path, say: Say) -> Iterator[Made]:
         text=True,
         start_new_session=True,
     )
+
+
+def _ended(process: subprocess.Popen[str], log: Path, say: Say) -> str | None:
+    """Wait until kind has made a cluster (None), or give what it said."""
+    assert process.stdout is not None  # noqa: S101  # it is a pipe
+    begun = time.monotonic()
+    while not select.select([process.stdout], [], [], _WORD_SECONDS)[0]:
+        say(f"  kind: {time.monotonic() - begun:.0f} s, {_last(log) or 'starting'}")
+    if process.stdout.readline().strip() == "0":
+        return None
+    return log.read_text("utf-8", "replace") if log.exists() else ""
+
+
+def _let_go(process: subprocess.Popen[str]) -> None:
+    """Wait until what was made is deleted, unless it is kept."""
     assert process.stdin is not None  # noqa: S101  # both are pipes
     assert process.stdout is not None  # noqa: S101
-    try:
-        begun = time.monotonic()
-        while not select.select([process.stdout], [], [], _WORD_SECONDS)[0]:
-            say(f"  kind: {time.monotonic() - begun:.0f} s, {_last(log) or 'starting'}")
-        if process.stdout.readline().strip() != "0":
-            raise ClusterError(failure(name, log.read_text("utf-8", "replace") if log.exists() else ""))
-        yield Made(name, engine, file, process)
-    finally:
-        process.stdin.close()
-        process.wait()  # until it is deleted
-        process.stdout.close()
+    process.stdin.close()
+    process.wait()
+    process.stdout.close()
 
 
 def load(name: str, engine: str, image: str) -> None:

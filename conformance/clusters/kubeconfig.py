@@ -20,7 +20,7 @@ from urllib.parse import urlsplit
 
 import yaml
 
-from conformance.clusters import announce, credentials, proxies
+from conformance.clusters import announce, confirmation, credentials, proxies
 from conformance.errors import FileError, UsageError
 from conformance.model import Access, Cluster, Json
 
@@ -151,8 +151,14 @@ class Kubeconfig:
 
 
 def open(kubeconfig: Path | str | None, context: str | None, *, say: Say = announce) -> Cluster:  # noqa: A001  # a cluster is opened, and no file anywhere here
-    """Give the cluster of a context; nothing is asked of it yet, but a credential plugin is run."""
+    """Give the cluster of a context; nothing is asked of it yet, but a credential plugin is run.
+
+    Where none is named, somebody at a terminal is asked whether the current one is meant.
+    """
     config = read(kubeconfig)
+    if context is None and config.current in config.contexts and confirmation.is_possible():
+        server = config.server(config.current, say=lambda _: None).server
+        context = config.current if confirmation.given(config.current, server) else None
     name = config.context(context)
     files = config.files if name in config.contexts else ""
     return Cluster(NAME, name, config.access(name, say=say), ours=False, kubeconfig=files or None)
