@@ -45,8 +45,8 @@ def program(folder: Path, name: str, code: int = 0, said: str = "", images: str 
     file.chmod(0o755)
 
 
-def test_without_any_engine_all_that_would_do_are_named(path: Path) -> None:
-    assert path
+@pytest.mark.usefixtures("path")
+def test_without_any_engine_all_that_would_do_are_named() -> None:
     assert kind.is_available() == (
         "kind needs a container engine, and there is no docker, nerdctl or podman on PATH; install one of them"
     )
@@ -134,8 +134,8 @@ def test_a_failure_of_kind_says_how_it_is_mended(said: str, words: str) -> None:
     assert "\n" not in sentence
 
 
-def test_a_configuration_and_a_number_of_nodes_exclude_each_other(path: Path, tmp_path: Path) -> None:
-    assert path
+@pytest.mark.usefixtures("path")
+def test_a_configuration_and_a_number_of_nodes_exclude_each_other(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="give it, or a number of nodes"):
         kindmaking._configuration(kindmaking.Wanted("x", config="f", nodes=2), tmp_path)
     with pytest.raises(UsageError, match="there is no kind configuration"):
