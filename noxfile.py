@@ -86,6 +86,13 @@ def pages(session: nox.Session) -> None:
 
 
 @nox.session
+def objects(session: nox.Session) -> None:
+    """Create one object of every kind that a server has, by dry run: stable, beta, alpha and custom ones."""
+    session.install(".", *groups("test"))
+    session.run("pytest", "tests/test_objects_everywhere.py", *session.posargs)
+
+
+@nox.session
 def kills(session: nox.Session) -> None:
     """Kill audits at twenty random moments, with their own control plane and on one that lives on."""
     session.install(".", *groups("test"))

@@ -47,6 +47,7 @@ def hindrance(check: Check, world: World) -> str:
 
 def _said(lacking: Sequence[str]) -> str:
     words = {"node": "a ready node", "ours": "a cluster that kube-conformance created"}
+    words["cbor"] = "a server that serves CBOR (feature gate CBORServingAndStorage)"
     words["pods"] = "an image to run in pods (--pod-image)"
     return ", ".join(words.get(each, f"the credential {each}") for each in lacking)
 

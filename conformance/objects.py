@@ -46,20 +46,33 @@ def load(folder: Path | None = None) -> Recipes:
     return _folder(files.data("fixtures") / "objects") | (_folder(folder) if folder is not None else {})
 
 
-def samples(catalog: Catalog, document: Callable[[str], Json], recipes: Recipes | None = None) -> dict[str, Sample]:
+def samples(
+    catalog: Catalog,
+    document: Callable[[str], Json],
+    recipes: Recipes | None = None,
+    *,
+    fill: Callable[[str], str] = str,
+) -> dict[str, Sample]:
     """Give a sample of everything that can be created, by `[group/]version/plural[/subresource]`.
 
-    `document` reads the OpenAPI document of a key (`apis/apps/v1`); it is called only for what no recipe knows.
+    `document` reads the OpenAPI document of a key (`apis/apps/v1`); it is called only for what no recipe knows. `fill`
+    puts the real names into a catalog's, where that has placeholders.
     """
     known = load() if recipes is None else recipes
     creatable = (r for r in catalog.resources if "create" in r.verbs and r.subresource not in CONNECT)
     return {
-        f"{resource.group_version}/{resource.plural}": sample(resource, catalog, document, known)
+        f"{resource.group_version}/{resource.plural}": sample(resource, catalog, document, known, fill)
         for resource in creatable
     }
 
 
-def sample(resource: Resource, catalog: Catalog, document: Callable[[str], Json], recipes: Recipes) -> Sample:
+def sample(
+    resource: Resource,
+    catalog: Catalog,
+    document: Callable[[str], Json],
+    recipes: Recipes,
+    fill: Callable[[str], str] = str,
+) -> Sample:
     """Give the sample of one resource; one without a body says why there is none."""
     recipe = _recipe_of(resource, recipes)
     typed = {"apiVersion": _version(resource), "kind": resource.kind}
@@ -72,12 +85,13 @@ def sample(resource: Resource, catalog: Catalog, document: Callable[[str], Json]
             origin=recipe.source,
         )
     try:
-        described = document(resource.prefix.strip("/"))
-        typed_as = (resource.kind_group, resource.kind_version, resource.kind)
+        described = document(fill(resource.prefix.strip("/")))
+        typed_as = (fill(resource.kind_group), resource.kind_version, resource.kind)
         made = synthesis.make(described, *typed_as, valid=schemas.validity(described, *typed_as))
     except (synthesis.Unknown, ConformanceError) as problem:
         return Sample(problem=f"{problem}; a file in the folder of --objects can give one")
-    return Sample(body=typed | made, origin="schema")
+    keeps = bool((synthesis.schema_of(described, *typed_as) or {}).get("x-kubernetes-preserve-unknown-fields"))
+    return Sample(body=made | typed, origin="schema", keeps_unknown=keeps)
 
 
 def _version(resource: Resource) -> str:

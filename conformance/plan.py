@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Literal, Protocol
 
 from conformance import virtual
 from conformance.model import Attributes, Endpoint, Identity, Mode, Request, Resource, Snapshot
+from conformance.placeholders import RUN
 from conformance.probe import attributes_of, named_request_of, refusal, request_of
 
 if TYPE_CHECKING:
@@ -140,6 +141,8 @@ def _endpoints(snapshot: Snapshot, scopes: tuple[str, ...]) -> Iterator[tuple[En
     catalog = snapshot.catalog
     named = tuple(scope for scope in scopes if scope.startswith("ns."))
     for resource in catalog.resources:
+        if RUN in resource.group:
+            continue  # what the run itself brought along: nobody's access to it says anything of the cluster
         for verb in resource.verbs:
             for scope in (*_SWEPT, *named) if resource.namespaced else ("cluster",):
                 if scope == "all" and (verb not in _CLUSTER_WIDE or resource.subresource):

@@ -17,6 +17,7 @@ from conformance import (
     __version__,
     clusters,
     contract,
+    definitions,
     expectations,
     identities,
     plan,
@@ -29,7 +30,7 @@ from conformance import (
 )
 from conformance.config import words
 from conformance.errors import UsageError
-from conformance.identities import odd, stage
+from conformance.identities import lease, odd, stage
 from conformance.identities.ground import Ground
 from conformance.identities.leftovers import RUN
 from conformance.openapi import Documents
@@ -162,6 +163,8 @@ def ready(options: Options, stack: ExitStack, say: Callable[[str], None], select
             stage.prepare(cluster, specs, run_id=run_id, mode=mode, wait=not disposable, say=say)
         )
     columns = prepared.columns
+    if mode == "full" and cluster.ours and options.checks and not options.plan:
+        definitions.install(client, run_id, holder=lease.holder())
     placeholders = Placeholders(run_id, prepared.own, prepared.other, f"kc-{run_id}-absent")
     home = _home(cluster)
     taken = snapshot.take(client, namespaces=_read_in(options, prepared, home))
@@ -183,6 +186,7 @@ def ready(options: Options, stack: ExitStack, say: Callable[[str], None], select
             known,
             mode,
             documents=documents,
+            names=placeholders,
             own_objects=options.objects,
             credentials=frozenset(spare),
         )
@@ -412,8 +416,19 @@ def _others(frozen: Snapshot, run_id: str) -> Snapshot:
         return tuple(item for item in items if not foreign(item))
 
     rbac = frozen.rbac
+
+    def strange(group: str) -> bool:
+        return definitions.run_of(group) not in {"", run_id}
+
+    catalog = frozen.catalog
     return replace(
         frozen,
+        catalog=replace(
+            catalog,
+            groups=tuple(each for each in catalog.groups if not strange(each.name)),
+            resources=tuple(each for each in catalog.resources if not strange(each.group)),
+        ),
+        openapi={key: digest for key, digest in frozen.openapi.items() if not strange(key)},
         namespaces=tuple(n for n in frozen.namespaces if not n.startswith("kc-") or n.startswith(f"kc-{run_id}-")),
         rbac=replace(
             rbac,

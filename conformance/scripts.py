@@ -211,6 +211,7 @@ class Sample:
     `needs` are objects that have to be there first: (path of the collection, body). `change` is a merge patch of
     something that may change in its spec, `immutable` one that the server has to refuse; None where nothing is known.
     `origin` says where it is from. Without a `body`, `problem` says why there is none.
+    `keeps_unknown` is true of a custom resource whose schema lets any field be.
     """
 
     body: Json | None = None
@@ -219,6 +220,7 @@ class Sample:
     immutable: Json | None = None
     origin: str = ""
     problem: str = ""
+    keeps_unknown: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -259,6 +261,7 @@ class Subject:
     sample: Sample | None = None
     custom: bool = False  # a custom resource
     aggregated: bool = False  # another server answers for it
+    others: tuple[Resource, ...] = ()  # the same resource in other served versions
     trial: Trial | None = None  # an escalation step, and no part of the API
 
     @property
@@ -305,6 +308,9 @@ def subjects(world: World) -> Iterator[Subject]:
     """Give all that can be asked about: the server, each group version with its resources and subresources, steps."""
     yield Subject("server")
     parents: dict[str, Resource] = {}
+    versions: dict[tuple[str, str, str], list[Resource]] = {}
+    for resource in world.catalog.resources:
+        versions.setdefault((resource.group, resource.name, resource.subresource), []).append(resource)
     last = ""
     for resource in world.catalog.resources:
         version = resource.group_version
@@ -323,6 +329,11 @@ def subjects(world: World) -> Iterator[Subject]:
             world.samples.get(key),
             custom=f"{resource.name}.{resource.group}" in world.custom,
             aggregated=version in world.catalog.aggregated,
+            others=tuple(
+                other
+                for other in versions[resource.group, resource.name, resource.subresource]
+                if other.version != resource.version
+            ),
         )
     yield from (Subject(trial.id, trial=trial) for trial in world.trials)
 

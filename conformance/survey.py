@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING
 
 import orjson
 
-from conformance import listing, objects
+from conformance import listing, media, objects
 from conformance.errors import ClusterError
+from conformance.identities.leftovers import DEFINITIONS
 from conformance.scripts import World
 
 if TYPE_CHECKING:
@@ -15,9 +16,8 @@ if TYPE_CHECKING:
 
     from conformance.model import Cluster, Identity, Json, Mode, Snapshot
     from conformance.openapi import Documents
+    from conformance.placeholders import Placeholders
     from conformance.transport import Client
-
-_DEFINITIONS = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
 
 
 def world(
@@ -28,16 +28,25 @@ def world(
     mode: Mode,
     *,
     documents: Documents,
+    names: Placeholders,
     own_objects: Path | None = None,
     credentials: frozenset[str] = frozenset(),
 ) -> World:
     """Look, with reads only. `own_objects` is a folder of samples of the user's, `credentials` the odd ones."""
+
+    def document(key: str) -> Json:
+        found: Json = orjson.loads(documents.raw(key) or b"{}")
+        return found
+
     features = set(credentials) | ({"ours"} if cluster.ours else set())
+    cbor = client.ask("GET", "/api/v1/namespaces", query={"limit": "1"}, headers={"Accept": media.CBOR})
+    if media.kind_of(cbor.headers.get("content-type", "")) == media.CBOR:
+        features.add("cbor")
     if any(_is_ready(node) for node in _items(client, "/api/v1/nodes")):
         features.add("node")
         if cluster.pod_image:
             features.add("pods")
-    custom = frozenset(str(each["metadata"]["name"]) for each in _items(client, _DEFINITIONS, metadata_only=True))
+    defined = _items(client, DEFINITIONS, metadata_only=True)
     return World(
         catalog=frozen.catalog,
         identities=identities,
@@ -45,10 +54,8 @@ def world(
         server_version=frozen.server_version,
         openapi=frozen.openapi,
         features=frozenset(features),
-        custom=custom,
-        samples=objects.samples(
-            frozen.catalog, lambda key: orjson.loads(documents.raw(key) or b"{}"), objects.load(own_objects)
-        ),
+        custom=frozenset(names.mask(str(each["metadata"]["name"])) for each in defined),
+        samples=objects.samples(frozen.catalog, document, objects.load(own_objects), fill=names.fill),
         pod_image=cluster.pod_image,
     )
 

@@ -40,6 +40,11 @@ def is_named_freely(subject: Subject) -> bool:
     return "name" not in ((body or {}).get("metadata") or {})
 
 
+def knows_its_fields(subject: Subject) -> bool:
+    """Whether the schema of the resource says which fields there are."""
+    return not (subject.sample and subject.sample.keeps_unknown)
+
+
 def get(case: Case, name: str, **how: Any) -> Ask:
     """Ask for an object of the script."""
     return Ask("GET", case.item(name), **how)

@@ -15,6 +15,7 @@ from conformance.checks.asking import (
     dry_run,
     get,
     is_named_freely,
+    knows_its_fields,
 )
 from conformance.scripts import DRY_RUN, RUN, Ask, Reply, Subject, at, collection_of, expect, filled, need
 
@@ -211,6 +212,7 @@ def _with_unknown(case: Case) -> Any:
     on="resource",
     verbs=("create",),
     mode="dry-run",
+    applies=knows_its_fields,
     needs=("object",),
 )
 def create_strict(case: Case) -> Steps:
@@ -229,6 +231,7 @@ def create_strict(case: Case) -> Steps:
     on="resource",
     verbs=("create", "get"),
     mode="dry-run",
+    applies=knows_its_fields,
     needs=("object",),
 )
 def create_warn(case: Case) -> Steps:
@@ -250,6 +253,7 @@ def create_warn(case: Case) -> Steps:
     on="resource",
     verbs=("create", "get"),
     mode="dry-run",
+    applies=knows_its_fields,
     needs=("object",),
 )
 def create_ignore(case: Case) -> Steps:

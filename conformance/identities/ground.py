@@ -193,8 +193,9 @@ def until(done: Callable[[], bool], seconds: float) -> bool:
 
 
 def until_gone(client: Client, objects: Sequence[Leftover], enough: Callable[[], bool] = lambda: False) -> bool:
-    """Wait until the namespaces among deleted objects are really gone; False when that takes too long."""
-    paths = [each.path for each in objects if each.path.startswith(f"{leftovers.NAMESPACES}/kc-")]
+    """Wait until the namespaces and definitions among deleted objects are really gone; False if that takes too long."""
+    slow = (f"{leftovers.NAMESPACES}/kc-", f"{leftovers.DEFINITIONS}/")
+    paths = [each.path for each in objects if each.path.startswith(slow)]
 
     def is_there(path: str) -> bool:
         return client.ask("GET", path).status in _SUCCESS  # no answer will not become one by waiting

@@ -29,9 +29,11 @@ MANAGED_BY = "app.kubernetes.io/managed-by"
 RUN = "kube-conformance.io/run"
 HOLDER = "kube-conformance.io/holder"
 
+DEFINITIONS = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
 _RBAC = "/apis/rbac.authorization.k8s.io/v1"
 # In the order of removal: who could use a role loses it first; a run's own namespace, with its Lease, goes last.
 COLLECTIONS = (
+    DEFINITIONS,
     "/apis/certificates.k8s.io/v1/certificatesigningrequests",
     f"{_RBAC}/clusterrolebindings",
     f"{_RBAC}/rolebindings",
@@ -229,7 +231,7 @@ def _ours(collection: str, item: Json) -> Iterator[Leftover]:
 
 def _is_named(name: str, run: str) -> bool:
     """Whether a name is a run's: it begins with it, or, where a name has a meaning, holds it or is an address of it."""
-    return f"kc-{run}-" in name or name.startswith(address_of(run))
+    return f"kc-{run}-" in name or f".kc-{run}." in name or name.startswith(address_of(run))
 
 
 def _is_dead(client: Client, run: str, objects: list[Leftover], *, ours: bool) -> bool:
