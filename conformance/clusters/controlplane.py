@@ -73,9 +73,12 @@ def start(
         cluster = cluster_in(home.directory, name, server)
         home.start("etcd", [assets.program("etcd"), *_etcd_flags()])
         startup.wait("etcd", (home.directory / "etcd.sock:0").exists)
-        home.start(
-            "kube-apiserver", [assets.program("kube-apiserver"), *_server_flags(port, audit_log=audit_log), *flags]
-        )
+        ours = _server_flags(port, audit_log=audit_log)
+        if any(flag.startswith("--authorization-config=") for flag in flags):
+            ours = tuple(
+                flag for flag in ours if not flag.startswith("--authorization-mode=")
+            )  # one excludes the other
+        home.start("kube-apiserver", [assets.program("kube-apiserver"), *ours, *flags])
         with Client(cluster.admin) as client:
             startup.wait("kube-apiserver", lambda: client.ask("GET", "/livez").status == _OK)
             if assets.controllers:
