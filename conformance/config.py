@@ -122,7 +122,13 @@ OPTIONS = (
         "An image with a shell that the nodes can run, for checks that need pods; kind clusters of ours have one.",
         metavar="IMAGE",
     ),
-    Option("identities", "path", None, "A file of identities; else the packaged set.", metavar="FILE"),
+    Option(
+        "identities",
+        "path",
+        None,
+        "A file of identities, or `discovered`: everybody whom a binding names; else the packaged set.",
+        metavar="FILE",
+    ),
     Option(
         "identity",
         "list",

@@ -46,6 +46,8 @@ class Judge:
 
     def cell(self, row: Row, identity: Identity, answers: Answers) -> Cell:
         """Judge one cell."""
+        if identity.unasked:
+            return self._by_rules(row, identity)
         outcome = _outcome(answers, identity, "")
         if identity.expect == "unauthenticated":
             return _unauthenticated(row, identity, outcome)
@@ -55,6 +57,22 @@ class Judge:
         cell = self._judged(row, identity, outcome, evidence)
         names = row.names.get(identity.name, ())
         return cell if not names else self._with_names(row, identity, answers, cell, names)
+
+    def _by_rules(self, row: Row, identity: Identity) -> Cell:
+        """Make the cell of somebody who was not asked: what the rules say, and why they speak alone."""
+        cell = unasked(row, identity, f"rules only: {identity.unasked}")
+        if self._rules is None:
+            return cell
+        decision = self._rules.decide(identity, row.attributes)
+        denied = decision.answer is Answer.DENIED and not identity.groups_known
+        return _replace(
+            cell,
+            rules=decision.answer,
+            effective=decision.answer,
+            names=row.names.get(identity.name, ()),
+            witness=decision.witness,
+            note=_joined(OWN_BINDINGS if denied else "", cell.note),
+        )
 
     def _evidence(self, identity: Identity, attributes: Attributes, answers: Answers, name: str) -> Evidence:
         outcome = _outcome(answers, identity, name)

@@ -83,7 +83,9 @@ def judged(
         cells.extend(known.get(row.id) or judge.row(row, stored.answers))
     findings, accepted = dangers(saved, endpoints)
     found = (*checks(saved, checked or {}), *expected(saved, endpoints, cells), *accepted)
-    verdicts = {each.verdict for each in cells} | {each.verdict for each in found}
+    # Of whom another has the same rules and was asked, no more is wanted than what they say.
+    alike = {it.name for it in head.identities if it.alike}
+    verdicts = {each.verdict for each in cells if each.identity not in alike} | {each.verdict for each in found}
     incomplete = bool(verdicts & {Verdict.ERROR, Verdict.NOT_EVALUATED})
     info = RunInfo(
         id=head.id,

@@ -216,7 +216,8 @@ class Snapshot:
 class Identity:
     """Somebody: one column of the matrix, as the server itself names it (SelfSubjectReview). Holds no credential.
 
-    `groups_known` is false for a user that is impersonated without its identity provider's groups.
+    `groups_known` is false for a user that is impersonated without its identity provider's groups. `unasked` says why
+    rules alone speak of it, `alike` which other identity has the same ones and is asked.
     """
 
     name: str
@@ -227,6 +228,8 @@ class Identity:
     extra: tuple[tuple[str, tuple[str, ...]], ...] = ()
     expect: Expect = "authenticated"
     groups_known: bool = True
+    alike: str = ""
+    unasked: str = ""
 
 
 # --- what is asked ----------------------------------------------------------------------------------------------------

@@ -72,9 +72,12 @@ class Plan:
     def calls(self, row: Row) -> Iterator[Call]:
         """Every request of a row: for each identity the probe, the review, and both for each name that rules grant."""
         for identity in self.identities:
-            yield from self._of_cell(row, identity)
+            yield from self.of_cell(row, identity)
 
-    def _of_cell(self, row: Row, identity: Identity) -> Iterator[Call]:
+    def of_cell(self, row: Row, identity: Identity) -> Iterator[Call]:
+        """Every request of one cell."""
+        if identity.unasked:
+            return
         if "request" in self.oracles and row.request is not None:
             yield Call(identity.name, "request", "", row.request, row.attributes)
         if identity.expect == "unauthenticated":

@@ -18,6 +18,7 @@ from conformance import (
     clusters,
     contract,
     definitions,
+    discovered,
     expectations,
     identities,
     plan,
@@ -46,6 +47,7 @@ if TYPE_CHECKING:
     from contextlib import ExitStack
 
     from conformance.config import Options
+    from conformance.discovered import Person
     from conformance.engine import Limits
     from conformance.expectations import Expectation
     from conformance.identities import Spec
@@ -144,7 +146,8 @@ def ready(options: Options, stack: ExitStack, say: Callable[[str], None], select
         raise UsageError(f"--{missing[0]} is not there yet: what it asks for would not be checked")
     started, started_at = time.monotonic(), datetime.now(UTC)
     run_id = f"{started_at:%Y%m%dt%H%M%S}-{secrets.token_hex(2)}"
-    specs = _chosen(options)
+    everybody = str(options.identities) == discovered.WORD
+    specs = () if everybody else _chosen(options)
     expected = expectations.load(options.expectations) if options.expectations else ()
     risk_files = risks.texts(options.risks) if options.risks else ()
     accepted = exclusions.load(options.exclusions) if options.exclusions else ()
@@ -152,9 +155,12 @@ def ready(options: Options, stack: ExitStack, say: Callable[[str], None], select
     if options.pod_image:
         cluster = replace(cluster, pod_image=options.pod_image)
     mode = _mode(options, cluster)
-    say(f"{cluster.admin.server}: mode {mode}, as {', '.join(spec.name for spec in specs)}")
     client = Client(cluster.admin, user_agent=f"{USER_AGENT} run/{run_id}")
     stack.callback(client.close)
+    people = discovered.people(snapshot.reread_rbac(client), options.identity) if everybody else ()
+    if everybody:
+        specs = _to_be_asked(people)
+    say(f"{cluster.admin.server}: mode {mode}, as {_named(people, specs)}")
     written: tuple[str, ...] = ()
     if options.plan and mode == "full":
         prepared, written = stage.sketch(cluster, specs, run_id=run_id, mode=mode)
@@ -171,9 +177,13 @@ def ready(options: Options, stack: ExitStack, say: Callable[[str], None], select
     # Probes set the metric of deprecated calls themselves, so it would tell of the audit before this one: not kept.
     frozen = masked(replace(_others(taken, run_id), deprecated_calls=None), placeholders)
     known = tuple(_masked_identity(column.identity, placeholders) for column in columns)
+    known = discovered.columns(people, known) if everybody else known
     rules = Rules(frozen.rbac)
     scopes = _scopes(options.namespaces, frozen, known, rules, home if home != prepared.own else "")
     laid = plan.make(frozen, known, grants=rules, mode=mode, oracles=options.oracles, namespaces=scopes)
+    if everybody and options.max_requests is not None:
+        laid = discovered.within(laid, options.max_requests)
+        known = laid.identities
     documents = Documents(client, taken.openapi)
     world = None
     spare: dict[str, Access] = {}
@@ -292,6 +302,20 @@ def _chosen(options: Options) -> tuple[Spec, ...]:
     elsewhere = options.cluster == "kubeconfig" and options.mode != "full"
     specs = identities.load(options.identities or identities.default_path(elsewhere=elsewhere))
     return identities.select(specs, options.identity)
+
+
+def _to_be_asked(people: Sequence[Person]) -> tuple[Spec, ...]:
+    if not people:
+        raise UsageError("no binding that could be read names anybody (of these names)")
+    return discovered.specs(people)
+
+
+def _named(people: Sequence[Person], specs: Sequence[Spec]) -> str:
+    if people:
+        return (
+            f"{len(people)} subjects of bindings, {len(specs)} of them asked: the others have the rules of one of these"
+        )
+    return ", ".join(spec.name for spec in specs)
 
 
 def _reviewer(client: Client, cluster: Cluster, options: Options) -> Access | None:

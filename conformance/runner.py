@@ -263,7 +263,8 @@ class Asker:
         failing = any(cell.verdict is Verdict.FAIL for cell in cells)
         if errors and not failing:
             pytest.fail("; ".join(f"{cell.identity}: {cell.note}" for cell in errors), pytrace=False)
-        skipped = [cell for cell in cells if cell.verdict is Verdict.NOT_EVALUATED]
+        alike = {it.name for it in self.work.plan.identities if it.alike} if self.work else set()
+        skipped = [cell for cell in cells if cell.verdict is Verdict.NOT_EVALUATED and cell.identity not in alike]
         if skipped and not failing:
             pytest.skip("not evaluated: " + "; ".join(f"{cell.identity}: {cell.note}" for cell in skipped))
         return cells

@@ -30,7 +30,7 @@ def trials(graph: Graph, identities: Iterable[Identity]) -> tuple[Trial, ...]:
     paths = Paths(graph)
     found: dict[str, Trial] = {}
     for identity in identities:
-        if identity.expect != "authenticated" or MASTERS in identity.groups:
+        if identity.unasked or identity.expect != "authenticated" or MASTERS in identity.groups:
             continue
         places: dict[str, int] = {}
         for edge in sorted(paths.edges_of(("User", identity.user)), key=_near):
