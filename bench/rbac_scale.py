@@ -1,4 +1,4 @@
-"""How long a whole big cluster takes: loading, the full matrix, who-can for every endpoint; and that it is right.
+"""How long a whole big cluster takes: loading, full matrix, who-can, escalation paths; and that it is right.
 
 python -m bench.rbac_scale [FOLDER]
 """
@@ -21,6 +21,9 @@ from bench.cluster_generator import BUILT_IN, PATHS, VERBS, Size, generate
 from conformance.model import Answer, Attributes, Identity, Rbac
 from conformance.oracles.rules import Rules
 from conformance.rbac.algebra import Axis, Point
+from conformance.rbac.escalation import Graph
+from conformance.rbac.escalation_paths import Paths
+from conformance.rbac.escalation_rights import account
 from conformance.rbac.matrix import WholeMatrix
 from conformance.rbac.resolver import Resolver, Who
 from conformance.rbac.whocan import WhoCan
@@ -149,6 +152,17 @@ def main() -> None:
     print(f"who-can for {len(answers)} endpoints: {asked - done}; {entries} subjects named")
     print(f"peak: {peak:.0f} MB")
     print(f"loading and full matrix together: {done - start}")
+    begun = _now()
+    graph = Graph(rbac)
+    built = _now()
+    paths = Paths(graph)
+    target = next(actor for actor, bindings in graph.holdings.bindings_of.items() if account(actor) and bindings)
+    found = (*paths.to_admin(), *paths.to(target))
+    ended = _now()
+    edges = sum(len(them) for them in graph.edges.values())
+    print(f"escalation graph: {built - begun}; {len(graph.actors)} subjects, {edges} steps")
+    print(f"escalation paths to cluster-admin and to one account: {ended - built}; {len(found)} paths")
+    print(f"peak with escalation paths: {peak_mb():.0f} MB")
     gc.enable()
     drawn, allowed = compare(rbac, matrix)
     print(f"{drawn} cells drawn equal the readable evaluator, {allowed / drawn:.0%} of them allowed")

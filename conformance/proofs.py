@@ -41,7 +41,7 @@ def paths(saved: SavedRun, checks: Iterable[CheckResult]) -> Paths:
     def tried_step(actor: Principal, edge: Edge) -> Tried | None:
         return found.get((actor[1], edge.kind.id, edge.where)) if actor[0] == "User" else None
 
-    return Paths(made, tried_step)
+    return Paths(made, tried_step, sorted({("User", user) for user, _, _ in found}))
 
 
 def _tried(result: CheckResult) -> Tried | None:

@@ -84,6 +84,7 @@ class Graph:
         self._sums: dict[tuple[int, ...], _Rights] = {}
         self._steps: dict[tuple[str, int, int, int], tuple[Won, ...]] = {}
         self._kept: list[list[_Rights]] = []
+        self._members: dict[str, list[Principal]] | None = None
         self._roles: dict[Principal, tuple[Place, _Rights]] = {}
         named = dict.fromkeys(self.holdings.bindings_of)
         groups = {("Group", group) for groups in self._known.values() for group in groups}
@@ -334,7 +335,12 @@ class Graph:
 
     def members(self, group: str) -> Iterator[Principal]:
         """Give everybody who is known to be in a group."""
-        return (actor for actor in self.actors if group in self.groups_of(actor))
+        if self._members is None:
+            self._members = defaultdict(list)
+            for actor in self.actors:
+                for each in self.groups_of(actor):
+                    self._members[each].append(actor)
+        yield from self._members.get(group, ())
 
 
 def subject(actor: Principal) -> str:

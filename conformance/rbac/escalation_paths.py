@@ -68,13 +68,20 @@ class _Search:
                 continue  # from there one goes nowhere
             takers = [edge.actor]
             if edge.actor[0] == "Group":
-                takers += self._paths.graph.members(edge.actor[1])
+                # Whoever is in it can take its first step; those who tried it may have to take another.
+                known = edge.actor in self._settled
+                takers += self._paths.people if known else self._paths.graph.members(edge.actor[1])
             for taker in takers:
+                if taker in self._settled or not self._takes(taker, edge):
+                    continue
                 tried = self._paths.tried(taker, edge) if taker in self._asked else None
-                if taker not in self._settled and (tried is None or not tried.refused):
+                if tried is None or not tried.refused:
                     self._settled.add(taker)
                     self.ways[taker] = _Next(edge, to, length + 1)
                     self._queue.append((taker, length + 1))
+
+    def _takes(self, taker: Principal, edge: Edge) -> bool:
+        return taker == edge.actor or edge.actor[1] in self._paths.graph.groups_of(taker)
 
     def go_on(self) -> None:
         """Go back step by step until nobody is left."""
@@ -89,9 +96,15 @@ class _Search:
 class Paths:
     """Answers who can become whom; `tried` says what is known of the first steps."""
 
-    def __init__(self, graph: Graph, tried: Callable[[Principal, Edge], Tried | None] = _untried) -> None:
+    def __init__(
+        self,
+        graph: Graph,
+        tried: Callable[[Principal, Edge], Tried | None] = _untried,
+        people: Iterable[Principal] = (),
+    ) -> None:
         self.graph = graph
         self.tried = tried
+        self.people = tuple(people)  # who tried steps themselves
         self.by_place = by_places(graph.edges)
 
     def to_admin(self, sources: Iterable[Principal] | None = None) -> tuple[EscalationPath, ...]:
