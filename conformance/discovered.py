@@ -104,8 +104,10 @@ def columns(found: Sequence[Person], confirmed: Iterable[Identity]) -> tuple[Ide
     return tuple(known)
 
 
-def within(laid: Plan, at_most: int) -> Plan:
+def within(laid: Plan, at_most: int | None) -> Plan:
     """Leave as many to be asked as these requests suffice for; of the others the rules speak, and say why."""
+    if at_most is None:
+        return laid
     spent, left = 0, set()
     kept: dict[str, Identity] = {}
     for identity in laid.identities:

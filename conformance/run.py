@@ -140,14 +140,10 @@ class Ready:
 
 def ready(options: Options, stack: ExitStack, say: Callable[[str], None], selection: str = "") -> Ready:
     """Go through every stage before the first probe. What has to be undone is left to `stack`."""
-    missing = [name for name in _LATER if getattr(options, name) is not None]
-    if missing:
-        # To take a file and not to look at it would be worse than to refuse it.
-        raise UsageError(f"--{missing[0]} is not there yet: what it asks for would not be checked")
+    _refuse_later(options)
     started, started_at = time.monotonic(), datetime.now(UTC)
     run_id = f"{started_at:%Y%m%dt%H%M%S}-{secrets.token_hex(2)}"
-    everybody = str(options.identities) == discovered.WORD
-    specs = () if everybody else _chosen(options)
+    named = () if _is_discovered(options) else _chosen(options)
     expected = expectations.load(options.expectations) if options.expectations else ()
     risk_files = risks.texts(options.risks) if options.risks else ()
     accepted = exclusions.load(options.exclusions) if options.exclusions else ()
@@ -157,17 +153,14 @@ def ready(options: Options, stack: ExitStack, say: Callable[[str], None], select
     mode = _mode(options, cluster)
     client = Client(cluster.admin, user_agent=f"{USER_AGENT} run/{run_id}")
     stack.callback(client.close)
-    people = discovered.people(snapshot.reread_rbac(client), options.identity) if everybody else ()
-    if everybody:
-        specs = _to_be_asked(people)
+    people = _discovered(options, client)
+    specs = discovered.specs(people) if people else named
     say(f"{cluster.admin.server}: mode {mode}, as {_named(people, specs)}")
-    written: tuple[str, ...] = ()
-    if options.plan and mode == "full":
-        prepared, written = stage.sketch(cluster, specs, run_id=run_id, mode=mode)
-    else:
-        prepared = stack.enter_context(
-            stage.prepare(cluster, specs, run_id=run_id, mode=mode, wait=not disposable, say=say)
-        )
+    sketched = stage.sketch(cluster, specs, run_id=run_id, mode=mode) if options.plan and mode == "full" else None
+    prepared, written = sketched or (
+        stack.enter_context(stage.prepare(cluster, specs, run_id=run_id, mode=mode, wait=not disposable, say=say)),
+        (),
+    )
     columns = prepared.columns
     if mode == "full" and cluster.ours and options.checks and not options.plan:
         definitions.install(client, run_id, holder=lease.holder())
@@ -177,13 +170,12 @@ def ready(options: Options, stack: ExitStack, say: Callable[[str], None], select
     # Probes set the metric of deprecated calls themselves, so it would tell of the audit before this one: not kept.
     frozen = masked(replace(_others(taken, run_id), deprecated_calls=None), placeholders)
     known = tuple(_masked_identity(column.identity, placeholders) for column in columns)
-    known = discovered.columns(people, known) if everybody else known
+    known = discovered.columns(people, known) if people else known
     rules = Rules(frozen.rbac)
     scopes = _scopes(options.namespaces, frozen, known, rules, home if home != prepared.own else "")
     laid = plan.make(frozen, known, grants=rules, mode=mode, oracles=options.oracles, namespaces=scopes)
-    if everybody and options.max_requests is not None:
-        laid = discovered.within(laid, options.max_requests)
-        known = laid.identities
+    laid = discovered.within(laid, options.max_requests) if people else laid
+    known = laid.identities
     documents = Documents(client, taken.openapi)
     world = None
     spare: dict[str, Access] = {}
@@ -200,9 +192,7 @@ def ready(options: Options, stack: ExitStack, say: Callable[[str], None], select
             own_objects=options.objects,
             credentials=frozenset(spare),
         )
-    if world is not None:
-        graph = proofs.graph(frozen.rbac, known)
-        world = replace(world, trials=escalation_proof.trials(graph, known))
+        world = replace(world, trials=escalation_proof.trials(proofs.graph(frozen.rbac, known), known))
         laid = replace(laid, scripts=contract.planned(world))
     reviewer = _reviewer(client, cluster, options)
     unseen = tuple(
@@ -304,10 +294,25 @@ def _chosen(options: Options) -> tuple[Spec, ...]:
     return identities.select(specs, options.identity)
 
 
-def _to_be_asked(people: Sequence[Person]) -> tuple[Spec, ...]:
+def _refuse_later(options: Options) -> None:
+    missing = [name for name in _LATER if getattr(options, name) is not None]
+    if missing:
+        # To take a file and not to look at it would be worse than to refuse it.
+        raise UsageError(f"--{missing[0]} is not there yet: what it asks for would not be checked")
+
+
+def _is_discovered(options: Options) -> bool:
+    return str(options.identities) == discovered.WORD
+
+
+def _discovered(options: Options, client: Client) -> tuple[Person, ...]:
+    """Give everybody whom a binding names, where they are who is to ask."""
+    if not _is_discovered(options):
+        return ()
+    people = discovered.people(snapshot.reread_rbac(client), options.identity)
     if not people:
         raise UsageError("no binding that could be read names anybody (of these names)")
-    return discovered.specs(people)
+    return people
 
 
 def _named(people: Sequence[Person], specs: Sequence[Spec]) -> str:
