@@ -1,5 +1,6 @@
 """Every command that developers and CI run, once. Versions of tools stand in pyproject.toml's dependency groups."""
 
+import os
 import shutil
 from pathlib import Path
 
@@ -69,12 +70,13 @@ def bench(session: nox.Session) -> None:
 
 @nox.session
 def browser(session: nox.Session) -> None:
-    """Drive matrix.html in a real Chromium (Debian's; installed where it is missing and we may): nox -s browser."""
+    """Drive matrix.html in a real Chromium (Debian's; installed where it is missing): pictures in build/screenshots."""
     if shutil.which("chromium") is None:
         session.run("apt-get", "update", "-q", external=True)
         session.run("apt-get", "install", "-y", "-q", "--no-install-recommends", "chromium", external=True)
     session.install(".", *groups("test", "browser"))
-    session.run("pytest", "tests/browser", *session.posargs)
+    pictures = os.environ.get("SCREENSHOTS") or str(Path("build/screenshots").absolute())
+    session.run("pytest", "tests/browser", *session.posargs, env={"SCREENSHOTS": pictures})
 
 
 @nox.session

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import json
+import hashlib
 import random
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from conformance.model import (
@@ -25,7 +25,7 @@ from conformance.model import (
 )
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from conformance.report import Evidence
 
 ALLOWED, DENIED, UNKNOWN = Answer.ALLOWED, Answer.DENIED, Answer.UNKNOWN
 
@@ -473,55 +473,43 @@ class Exchanges:
         return exchange
 
 
-def load(file: Path) -> Matrix:
-    """Read a run's matrix.json back; it tells no uid, extra or unknown groups."""
-    document = json.loads(file.read_bytes())
-    run, cluster = document["run"], document["cluster"]
+@dataclass(frozen=True, slots=True)
+class Tiles:
+    """A matrix again and again, with groups, uids and messages of each tile's own; and where each row is from."""
 
-    def witness(given: dict[str, Any]) -> Witness:
-        return Witness(given["kind"], given["text"], tuple(given["path"]))
+    matrix: Matrix
+    origin: dict[str, str]
 
-    def rows(kind: Any, given: list[dict[str, Any]], **of: Any) -> tuple[Any, ...]:
-        """Values of a kind: lists become tuples, and what `of` names is converted where it is not null."""
-
-        def value(key: str, plain: Any) -> Any:
-            if isinstance(plain, list):
-                return tuple(plain)
-            return of[key](plain) if key in of and plain is not None else plain
-
-        keys = [key for key in (given[0] if given else {}) if kind is not Endpoint or key != "id"]
-        return tuple(kind(**{key: value(key, one[key]) for key in keys}) for one in given)
-
-    answers = dict.fromkeys(("request", "review", "rules", "effective"), Answer)
-    return Matrix(
-        run=replace(
-            RUN,
-            **{key: run[key] for key in ("id", "seconds", "mode", "complete", "selection", "planned", "asked")},
-            **run["requests"],
-            started_at=run["startedAt"],
-            oracles=tuple(run["oracles"]),
-            namespaces={scope: tuple(names) for scope, names in run["namespaces"].items()},
-            tool_version=run["tool"]["version"],
-            provider=cluster["provider"],
-            server_version=cluster["version"],
-            server=cluster["server"],
-        ),
-        identities=rows(Identity, document["identities"]),
-        endpoints=rows(Endpoint, document["endpoints"]),
-        cells=rows(Cell, document["cells"], witness=witness, verdict=Verdict, **answers),
-        checks=rows(CheckResult, document["checks"], verdict=Verdict),
-        findings=rows(Finding, document["findings"], witness=witness),
-    )
+    def evidence(self, base: Evidence) -> Evidence:
+        """The stored exchanges of the base, each with an uid of its own."""
+        return _TiledEvidence(base, self.origin)
 
 
-def tiled(cells: int, base: Matrix | None = None) -> Matrix:
-    """At least `cells` cells: a matrix again and again, with names and messages of each tile's own."""
+class _TiledEvidence:
+    def __init__(self, base: Evidence, origin: dict[str, str]) -> None:
+        self._base, self._origin = base, origin
+
+    def exchange(self, endpoint_id: str, identity_name: str) -> dict[str, Any] | None:
+        found = self._base.exchange(self._origin[endpoint_id], identity_name)
+        if found is None:
+            return None
+        uid = hashlib.sha256(f"{endpoint_id} {identity_name}".encode()).hexdigest()[:12]
+        told = {key: f"{found[key]} {uid}" for key in ("message",) if key in found}
+        path = {"path": f"{found['path']}?tile={uid[:6]}"} if "path" in found else {}
+        return found | told | path
+
+
+def tiles(cells: int, base: Matrix | None = None) -> Tiles:
+    """At least `cells` cells, no more like each other than those of the base."""
     base = base or realistic()
     chance = random.Random(11)  # noqa: S311  # the same matrix each time
     endpoints: list[Endpoint] = []
-    tiles: list[Cell] = []
+    made: list[Cell] = []
+    checks: list[CheckResult] = []
+    findings: list[Finding] = []
+    origin: dict[str, str] = {}
     number = 0
-    while len(tiles) < cells:
+    while len(made) < cells:
         number += 1
         group = f"tile{number}-{chance.randbytes(3).hex()}.example.com"
         rows = {
@@ -530,15 +518,29 @@ def tiled(cells: int, base: Matrix | None = None) -> Matrix:
             else replace(row, group=f"{row.group}.{group}".lstrip("."))
             for row in base.endpoints
         }
+        ids = {name: row.id for name, row in rows.items()}
+        origin |= {own: name for name, own in ids.items()}
         endpoints += rows.values()
         for one in base.cells:
             uid = chance.randbytes(8).hex()
             witness = one.witness
             if witness:
-                text = f"{witness.text} ({uid})"
-                witness = replace(
-                    witness, text=text, path=(*witness.path[:-1], f"rule {uid[:4]}") if witness.path else ()
-                )
-            tiles.append(replace(one, endpoint=rows[one.endpoint].id, witness=witness, note=one.note))
-    run = replace(base.run, planned=len(tiles), asked=len(tiles), sent=2 * len(tiles))
-    return Matrix(run, base.identities, tuple(endpoints), tuple(tiles), base.checks, base.findings)
+                path = (*witness.path[:-1], f"{witness.path[-1]} {uid[:4]}") if witness.path else ()
+                witness = replace(witness, text=f"{witness.text} ({uid})", path=path)
+            made.append(replace(one, endpoint=ids[one.endpoint], witness=witness))
+        for check in base.checks:
+            mine = tuple(ids[name] for name in check.endpoints if name in ids)
+            checks.append(replace(check, resource=f"{group}/{check.resource}", endpoints=mine))
+        for finding in base.findings:
+            mine = tuple(ids[name] for name in finding.evidence if name in ids)
+            findings.append(replace(finding, title=f"{finding.title} of {group}", evidence=mine))
+    run = replace(base.run, planned=len(made), asked=len(made), sent=2 * len(made))
+    whole = replace(
+        base,
+        run=run,
+        endpoints=tuple(endpoints),
+        cells=tuple(made),
+        checks=tuple(checks),
+        findings=tuple(findings),
+    )
+    return Tiles(whole, origin)

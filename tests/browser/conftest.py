@@ -5,31 +5,49 @@ from __future__ import annotations
 import os
 import shutil
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from matrices import hostile, load, realistic, tiled
+from matrices import Exchanges, Tiles, hostile, realistic, reviewed, tiles
 
+from conformance import matrix, store
 from conformance.report.html import render
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from audits import Audited
     from playwright.sync_api import Browser, Dialog, Page, Request
 
     from conformance.model import Matrix
+    from conformance.report import Evidence
 
-QUIET = ("--no-sandbox", "--disable-background-networking", "--disable-component-update", "--disable-sync")
-# A matrix.json of a real server, where one is given: it is opened, and tiled to a quarter of a million cells.
-REAL = os.environ.get("REAL_MATRIX")
-MATRICES: dict[str, Callable[[], Matrix]] = {
-    "realistic": realistic,
-    "hostile": hostile,
-    "tiled": lambda: tiled(250_000),
-    "real": lambda: load(Path(REAL or "")),
-    "real-tiled": lambda: tiled(250_000, load(Path(REAL or ""))),
-}
+QUIET = (
+    *("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"),
+    *("--disable-component-update", "--disable-sync"),
+)
+MANY = 250_000
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """A matrix that a report is made of, and its stored exchanges."""
+
+    matrix: Matrix
+    evidence: Evidence | None = None
+    tiles: Tiles | None = None
+
+
+@cache
+def judged(name: str) -> Judged:
+    """A matrix by its name, those of a real server excepted."""
+    if name == "tiled":
+        many = tiles(MANY)
+        return Judged(many.matrix, many.evidence(Exchanges(realistic())), many)
+    made = {"realistic": realistic, "hostile": hostile, "reviewed": reviewed}[name]()
+    return Judged(made, None if name == "hostile" else Exchanges(made))
 
 
 @dataclass(slots=True)
@@ -78,13 +96,30 @@ def browser() -> Iterator[Browser]:
 
 
 @pytest.fixture(scope="session")
-def files(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+def real(audited: Audited) -> Callable[[str], Judged]:
+    """The run of a real server, and the same tiled to a quarter of a million cells."""
+    saved = store.SavedRun(audited.directory)
+    once = matrix.judged(saved)
+
+    @cache
+    def made(name: str) -> Judged:
+        if name == "real":
+            return Judged(once, matrix.StoredEvidence(saved))
+        many = tiles(MANY, once)
+        return Judged(many.matrix, many.evidence(matrix.StoredEvidence(saved)), many)
+
+    return made
+
+
+@pytest.fixture(scope="session")
+def files(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> Callable[[str], Path]:
     folder = tmp_path_factory.mktemp("reports")
 
     def file(name: str) -> Path:
         path = folder / f"{name}.html"
         if not path.exists():
-            path.write_bytes(render(MATRICES[name]()))
+            one = request.getfixturevalue("real")(name) if name.startswith("real-") or name == "real" else judged(name)
+            path.write_bytes(render(one.matrix, one.evidence))
         return path
 
     return file
@@ -102,7 +137,7 @@ def report(
             viewport={"width": width, "height": height}, color_scheme="dark" if dark else "light"
         )
         page = context.new_page()
-        page.set_default_timeout(20_000)
+        page.set_default_timeout(120_000)  # a busy machine is no failure
         made = Report(page, files(name).as_uri())
         listen(made)
         opened.append(made)

@@ -7,11 +7,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from matrices import HOSTILE, READS, realistic, tiled
+from matrices import HOSTILE, READS, escalations, realistic
 
 from conformance.model import Verdict
-
-from .conftest import MATRICES, REAL
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -240,13 +238,16 @@ def test_what_matches_is_saved(report: Callable[..., Report]) -> None:
         "#view=findings",
         "#view=checks",
         "#view=identities",
+        "#view=paths",
+        "#view=differences",
         "#view=glossary",
+        "#mode=resource&resource=pods",
         "#q=is:not-evaluated,disagree&turn=1",
     ],
 )
 def test_axe_finds_nothing_serious(report: Callable[..., Report], state: str, dark: bool) -> None:  # noqa: FBT001
     axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="needs axe-playwright-python")
-    opened = report(dark=dark)
+    opened = report("reviewed", dark=dark)
     page = opened.go(state)
     if "cell=" in state:
         page.wait_for_selector("#evidence h3")
@@ -305,52 +306,77 @@ def test_hostile_strings_stay_text(report: Callable[..., Report]) -> None:
     assert page.locator("img").count() == 0
 
 
-@pytest.mark.skipif(not REAL, reason="REAL_MATRIX names no matrix.json of a real server")
-@pytest.mark.parametrize("name", ["real", "real-tiled"])
-def test_a_run_of_a_real_server(report: Callable[..., Report], name: str) -> None:
-    opened = report(name)
+def test_the_other_pages_are_searched_with_the_same_grammar(report: Callable[..., Report]) -> None:
+    opened = report("reviewed")
     page = opened.page
-    matrix = MATRICES[name]()
-    for verdict in ("pass", "fail", "info", "not-evaluated", "not-applicable", "error"):
-        number = sum(cell.verdict == verdict for cell in matrix.cells)
-        page.fill("#query", f"is:{verdict}")
-        wait_for(page, "#count", f"{number:,} of")
-    for cell in matrix.cells[:: len(matrix.cells) // 50]:
-        opened.page.evaluate("(name) => { location.hash = `cell=${name}`; }", f"{cell.endpoint}|{cell.identity}")
-        page.wait_for_function(
-            """([id, text]) => {
-              const panel = document.querySelector('#evidence');
-              return panel.querySelector('h2')?.textContent === id && panel.textContent.includes(text);
-            }""",
-            arg=[cell.endpoint, cell.witness.text if cell.witness else ""],
-        )
-    for view in ("findings", "checks", "identities", "glossary"):
-        assert opened.go(f"#view={view}").is_visible(f"#view-{view}")
+    page.click(".counter a:has-text('3 high')")
+    wait_for(page, "#count", "3 of 6 findings")
+    assert "Take `get` and `list` of secrets out of the role." in text(page, "#view-findings .fix")
+    assert page.get_attribute("#view-findings .references a", "href", strict=False) is not None
+    page.fill("#query", "identity:edit risk:medium")
+    wait_for(page, "#count", "1 of 6 findings")
+    page.fill("#query", "outcome:fail")
+    wait_for(page, "#problem", "this page has no outcome:")
+    page = opened.go("#view=differences&q=outcome:fail,warn -kind:api")
+    wait_for(page, "#count", "1 of 4 differences")
+    assert "view may list Secrets" in text(page, "#view-differences")
+    page.click("#view-differences .chip")
+    wait_for(page, "#evidence h2", "v1/secrets:list")
+    page = opened.go("#view=checks&q=is:info")
+    wait_for(page, "#count", "1 of 130 results")
 
 
-def test_a_quarter_million_cells_are_as_quick(report: Callable[..., Report], files: Callable[[str], Path]) -> None:
-    assert files("tiled").stat().st_size < 15_000_000
-    opened = report("tiled")
-    page = opened.page
-    matrix = tiled(250_000)
-    page.fill("#query", "is:disagree")
-    failed = sum(cell.verdict is Verdict.FAIL for cell in matrix.cells)
-    wait_for(page, "#count", f"{failed} of 254,100")
-    assert page.locator("#grid .cell, #heatmap .cell").count() < 2000
-    page.fill("#query", "")
-    page.focus("#grid .grid")
-    page.keyboard.press("Control+End")
-    last = matrix.cells[-1]
-    assert active(page).startswith(f"{last.endpoint} as {last.identity}")
-    for cell in matrix.cells[:: len(matrix.cells) // 1000]:
-        page.evaluate(
-            "(cell) => { location.hash = `cell=${encodeURIComponent(cell)}`; }", f"{cell.endpoint}|{cell.identity}"
-        )
-        wanted = cell.witness.text if cell.witness else "401 Unauthenticated"
-        page.wait_for_function(
-            """([id, wanted]) => {
-              const panel = document.querySelector('#evidence');
-              return panel.querySelector('h2')?.textContent === id && panel.textContent.includes(wanted);
-            }""",
-            arg=[cell.endpoint, wanted],
-        )
+def test_the_paths_are_drawn_and_one_can_be_picked_out(report: Callable[..., Report]) -> None:
+    opened = report("reviewed")
+    page = opened.go("#view=paths")
+    wait_for(page, "#count", "6 of 6 paths")
+    assert page.is_visible("#graph svg")
+    for path in escalations():
+        assert path.source in text(page, "#list-paths")
+    page.click("#list-paths article >> nth=1 >> text=Show in the drawing")
+    assert page.locator("#graph .edge.chosen").count() == 2
+    page.click("#graph .subject:has-text('deployer')")
+    wait_for(page, "#count", "2 of 6 paths")
+
+
+def test_what_was_not_part_of_the_run_says_so(report: Callable[..., Report]) -> None:
+    opened = report("realistic")
+    for view, where in (("paths", "#list-paths"), ("differences", "#view-differences")):
+        page = opened.go(f"#view={view}")
+        wait_for(page, f"{where} .nothing-here", "Not part of this run.")
+
+
+def test_one_resource_across_identities(report: Callable[..., Report]) -> None:
+    page = report().page
+    page.select_option("#mode", "resource")
+    page.fill("#resource", "deployments.apps")
+    number = sum(row.resource == "deployments" for row in realistic().endpoints)
+    page.wait_for_function(
+        "(end) => document.querySelector('#count').textContent.endsWith(end)", arg=f"{number} rows shown"
+    )
+    page.locator("#grid .row:not(.head) .cell").first.click()
+    page.wait_for_selector("#evidence h3")
+    assert text(page, "#evidence h2") == "apps/v1/deployments:get"
+
+
+def test_a_cell_tells_what_was_asked_and_answered(report: Callable[..., Report]) -> None:
+    page = report("reviewed").go("#cell=v1/secrets:create|view")
+    page.wait_for_selector("#evidence h3")
+    shown = text(page, "#evidence")
+    assert "kubectl create --raw '/api/v1/namespaces/{own}/secrets?dryRun=All' -f - --as=audit:view" in shown
+    assert "curl --cacert ca.crt -X POST --cert client.crt --key client.key" in shown
+    assert 'secrets is forbidden: User "view" cannot create "secrets"' in shown
+    assert "HTTP 403 Forbidden" in shown
+    assert "put a name of yours there" in shown
+    assert page.get_attribute("#evidence .permalink a", "href") == page.url
+
+
+def test_forced_colours_keep_every_mark(browser: Browser, files: Callable[[str], Path]) -> None:
+    context = browser.new_context(forced_colors="active")
+    page = context.new_page()
+    page.goto(files("realistic").as_uri() + "#q=is:disagree,not-evaluated")
+    page.wait_for_selector("html.ready")
+    assert page.locator("#grid .cell:has-text('≠')").count() > 0
+    border = page.locator("#grid .cell").first.evaluate("(cell) => getComputedStyle(cell).borderTopWidth")
+    assert border == "1px"
+    context.close()
