@@ -192,7 +192,9 @@ def versus(matrix: Matrix) -> str:
         return "no baseline"
     outcomes = Counter(difference.outcome for difference in gate.differences)
     counted = ", ".join(f"{outcomes[name]:,} {said}" for name, said in OUTCOMES.items() if outcomes[name])
-    return f"{counted or 'no difference'} against {gate.baseline}" if gate.baseline else counted or "no difference"
+    if not gate.baseline:
+        return f"no baseline; {counted}" if counted else "no baseline"
+    return f"{counted or 'no difference'} against {gate.baseline}"
 
 
 def not_evaluated(matrix: Matrix) -> dict[str, list[Cell]]:

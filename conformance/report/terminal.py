@@ -38,6 +38,7 @@ FILE = None
 
 WIDTH = 100  # where no terminal says its own
 FEW = 10  # of each list, unless verbose
+FEWER = 3  # of long lines
 _MARKS = {
     Verdict.FAIL: "x",
     Verdict.ERROR: "!",
@@ -240,7 +241,8 @@ def _lists(matrix: Matrix, pen: _Pen, most: int) -> Iterable[str]:
     for title, lines in lists.items():
         if lines:
             yield pen.paint(title, "1")
-            yield from (f"  {pen.fit(line, pen.width - 2)}" for line in lines[:most])
-            if len(lines) > most:
-                yield f"  … and {len(lines) - most:,} more"
+            shown = min(most, FEWER) if title == "escalation paths" and most == FEW else most
+            yield from (f"  {pen.fit(line, pen.width - 2)}" for line in lines[:shown])
+            if len(lines) > shown:
+                yield f"  … and {len(lines) - shown:,} more"
             yield ""

@@ -51,7 +51,7 @@ class Matrix {
     this.oracles = new Uint8Array(states, 5 * cells, cells);
     this.rowOf = new Map(this.ids.map((id, row) => [id, row]));
     this.columnOf = new Map(this.identities.map(({ name }, column) => [name, column]));
-    this.findings = index.findings.map(([id, severity, column, rows]) => ({ id, severity, column, rows }));
+    this.findings = index.findings.map(([rule, severity, column, rows]) => ({ rule, severity, column, rows }));
     // The worst severity of the findings that name a cell as their evidence: 0 for none, then info .. critical.
     this.risk = new Uint8Array(cells);
     for (const { severity, column, rows } of this.findings) {

@@ -75,7 +75,7 @@ def pack(matrix: Matrix, evidence: Evidence | None) -> Packed:
         # Of a finding only what a search needs; its story is a leaf.
         "findings": [
             [
-                display(finding.id),
+                display(finding.rule or finding.id),
                 display(finding.severity),
                 columns.get(finding.identity, -1),
                 list(known(finding.evidence, rows)),

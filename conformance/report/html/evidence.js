@@ -120,7 +120,7 @@ async function showEvidence(panel, matrix, place, go) {
 
   const findings = leaves.findings.filter(({ column, rows }) => column === who.number && rows.includes(row));
   if (findings.length) {
-    parts.push(element('h3', {}, 'Findings'), element('ul', { class: 'plain' }, ...findings.map(({ severity, id, title, fix }) => element('li', {}, severityPill(severity), ` ${title} `, element('a', { href: `#view=findings&q=finding:${encodeURIComponent(id)}` }, id), ...(fix ? [element('p', {}, 'Fix: ', fix.split('\n')[0])] : [])))));
+    parts.push(element('h3', {}, 'Findings'), element('ul', { class: 'plain' }, ...findings.map(({ severity, rule, title, fix }) => element('li', {}, severityPill(severity), ` ${title} `, element('a', { href: `#view=findings&q=finding:${encodeURIComponent(rule)}` }, rule), ...(fix ? [element('p', {}, 'Fix: ', fix.split('\n')[0])] : [])))));
   }
   const checks = leaves.checks.filter(({ rows }) => rows.includes(row)).sort((a, b) => INTEREST[a.verdict] - INTEREST[b.verdict]);
   if (checks.length) {

@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from conformance.model import EscalationPath
 
 MOST_SUBJECTS = 40  # more make a drawing that nobody reads
-_BOX, _HIGH, _GAP, _BETWEEN = 230, 34, 22, 190
-_MARGIN, _AROUND, _NAME, _MEANS = 14, 60, 30, 24
+_BOX, _HIGH, _GAP, _BETWEEN = 240, 30, 20, 190
+_MARGIN, _AROUND, _NAME, _MEANS = 18, 60, 32, 24
 _SWEEPS = 6
 _PROOFS = frozenset({"proved", "reviewed", "inferred"})
 
@@ -45,7 +45,7 @@ def drawn(paths: Sequence[EscalationPath]) -> str:
         return ""
     edges = _edges(chosen)
     layers = _layers(edges)
-    spots = _spots(layers)
+    spots = _spots(layers, edges)
     depth = max(map(len, layers))
     width = 2 * _MARGIN + len(layers) * _BOX + (len(layers) - 1) * _BETWEEN + _AROUND
     high = 2 * _MARGIN + depth * (_HIGH + _GAP) - _GAP
@@ -147,23 +147,47 @@ def _ordered(layers: list[list[str]], edges: Sequence[_Edge]) -> list[list[str]]
     return layers
 
 
-def _spots(layers: Sequence[Sequence[str]]) -> dict[str, tuple[int, int]]:
-    """Where each subject stands: the upper left corner of its box; every layer is centred."""
-    depth = max(map(len, layers))
-    spots: dict[str, tuple[int, int]] = {}
-    for number, layer in enumerate(layers):
-        x = _MARGIN + number * (_BOX + _BETWEEN)
-        start = _MARGIN + (depth - len(layer)) * (_HIGH + _GAP) // 2
-        spots |= {name: (x, start + place * (_HIGH + _GAP)) for place, name in enumerate(layer)}
-    return spots
+def _spots(layers: Sequence[Sequence[str]], edges: Sequence[_Edge]) -> dict[str, tuple[int, int]]:
+    """Where each subject stands: the upper left corner of its box, as level with its neighbours as there is room."""
+    beside: dict[str, list[str]] = defaultdict(list)
+    for edge in edges:
+        beside[edge.source].append(edge.target)
+        beside[edge.target].append(edge.source)
+    step = _HIGH + _GAP
+    widest = max(range(len(layers)), key=lambda number: len(layers[number]))
+    depth = len(layers[widest]) * step
+    level = {name: place * step for place, name in enumerate(layers[widest])}
+    for number in sorted(range(len(layers)), key=lambda number: (abs(number - widest), number)):
+        layer = layers[number]
+        if number == widest:
+            continue
+        wanted = {
+            name: sum(near) // len(near)
+            if (near := [level[one] for one in beside[name] if one in level])
+            else depth // 2
+            for name in layer
+        }
+        free, placed = 0, sorted(layer, key=lambda name: (wanted[name], layer.index(name)))
+        for place, name in enumerate(placed):
+            last = depth - (len(placed) - place) * step  # there has to be room for those below
+            level[name] = max(free, min(wanted[name], last))
+            free = level[name] + step
+    return {
+        name: (_MARGIN + number * (_BOX + _BETWEEN), _MARGIN + level[name])
+        for number, layer in enumerate(layers)
+        for name in layer
+    }
 
 
 def _lines(edges: Sequence[_Edge], spots: dict[str, tuple[int, int]]) -> Iterable[str]:
     together: dict[tuple[str, str], int] = defaultdict(int)
+    leaving: dict[str, int] = defaultdict(int)
     for edge in edges:
         (x1, y1), (x2, y2) = spots[edge.source], spots[edge.target]
         nth = together[edge.source, edge.target]
         together[edge.source, edge.target] += 1
+        below = leaving[edge.source]
+        leaving[edge.source] += 1
         if x2 > x1:
             start, end = (x1 + _BOX, y1 + _HIGH // 2), (x2, y2 + _HIGH // 2)
             bend, bow = max(40, (end[0] - start[0]) // 2), 26 * nth
@@ -174,15 +198,15 @@ def _lines(edges: Sequence[_Edge], spots: dict[str, tuple[int, int]]) -> Iterabl
         x3 = x1 + abs(bend)
         x4 = x2 - bend
         route = f"M{x1} {y1}C{x3} {y1 + bow} {x4} {y2 + bow} {x2} {y2}"
-        at = ((x1 + 3 * x3 + 3 * x4 + x2) // 8, (y1 + y2) // 2 + 3 * bow // 4 + 4)  # the middle of the line
+        at = (x1 + 10, y1 - 5 + 13 * below)  # where it leaves: lines that end at one subject are still apart there
         proof = edge.proof if edge.proof in _PROOFS else "inferred"
         said = f"{edge.source} → {edge.target}: {edge.means}, {edge.proof}{', refused' if edge.refused else ''}"
-        tag = f"{clip(display(edge.means), _MEANS)} {'✕' if edge.refused else proof[0].upper()}"
+        tag = f"{clip(display(edge.means).partition(':')[0], _MEANS)} {'✕' if edge.refused else proof[0].upper()}"
         yield (
             f'<g class="edge {proof}{" refused" if edge.refused else ""}" data-paths="{_numbers(edge.paths)}">'
             f"<title>{_text(said)}</title>"
             f'<path class="line" d="{route}" marker-end="url(#arrow)"/>'
-            f'<text x="{at[0]}" y="{at[1]}" text-anchor="middle">{_text(tag)}</text></g>'
+            f'<text x="{at[0]}" y="{at[1]}">{_text(tag)}</text></g>'
         )
 
 
@@ -198,6 +222,7 @@ def _subject(name: str, spot: tuple[int, int], paths: Iterable[int], *, end: boo
 
 def _short(name: str) -> str:
     """The end of a long name tells more than its beginning: service accounts all begin alike."""
+    name = name.removeprefix("ServiceAccount ").removeprefix("User ")
     return name if len(name) <= _NAME else "…" + name[1 - _NAME :]
 
 

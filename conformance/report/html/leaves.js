@@ -5,7 +5,7 @@ const rank = (matrix, severity) => (matrix.severities.indexOf(severity) + 99) % 
 
 const PAGES = {
   findings: {
-    entries: ({ findings }) => findings.map((it) => ({ it, text: `${it.id} ${it.title} ${it.who} ${it.description}`, fields: { risk: it.severity, finding: it.id, identity: it.who } })),
+    entries: ({ findings }) => findings.map((it) => ({ it, text: `${it.id} ${it.title} ${it.who} ${it.description}`, fields: { risk: it.severity, finding: [it.rule, it.id], identity: it.who } })),
     noun: 'findings',
     draw: findingsPage,
   },
@@ -39,18 +39,19 @@ function fixOf(text) {
 function findingsPage(host, matrix, leaves, found, go) {
   host.replaceChildren(element('h2', {}, 'Findings'));
   if (!leaves.findings.length) host.append(element('p', { class: 'nothing-here' }, 'No finding in this run.'));
-  const rules = [...grouped(found, ({ id }) => id).values()].sort(([a], [b]) => rank(matrix, a.severity) - rank(matrix, b.severity));
+  const rules = [...grouped(found, ({ rule }) => rule).values()].sort(([a], [b]) => rank(matrix, a.severity) - rank(matrix, b.severity));
   more(host, rules, (held) => {
     const [first] = held;
     const same = (key) => held.every((one) => one[key] === first[key]);
     const body = element('div', { class: 'holders' });
     const article = element('article', { class: `finding r-${first.severity}` },
-      element('h3', {}, severityPill(first.severity), ` ${first.title} `, element('code', {}, first.id)));
+      element('h3', {}, severityPill(first.severity), ` ${first.title} `, element('code', {}, first.rule)));
     if (first.description) article.append(element('p', {}, first.description));
     if (first.fix && same('fix')) article.append(fixOf(first.fix));
     if (first.references.length) article.append(element('p', { class: 'references' }, ...first.references.flatMap((url) => [reference(url), ' '])));
     more(body, held, (one) => element('section', { class: 'holder' },
       element('p', {}, 'held by ', element('b', {}, one.who)), because(one.witness), cellLinks(matrix, one.rows, one.column, go),
+      ...(one.places.length ? [element('p', { class: 'because' }, one.places.join(', '))] : []),
       ...(one.fix && !same('fix') ? [fixOf(one.fix)] : [])));
     article.append(body);
     return article;
@@ -127,7 +128,7 @@ function checksPage(host, matrix, leaves, found, go) {
 const OUTCOMES = { fail: 'v-fail', warn: 'v-not-evaluated', pass: 'v-pass', waived: '' };
 
 function differencesPage(host, matrix, leaves, found, go) {
-  host.replaceChildren(element('h2', {}, 'Differences to the baseline'));
+  host.replaceChildren(element('h2', {}, leaves.gate && !leaves.gate.baseline ? 'What the gate looked at' : 'Differences to the baseline'));
   if (leaves.gate) host.append(element('p', {}, leaves.gate.baseline ? element('span', {}, 'Held against ', element('b', {}, leaves.gate.baseline), '. ') : '', leaves.gate.reason));
   if (leaves.differences === null) { host.append(absent('There was no baseline to compare with; give one with --baseline.')); return; }
   if (!leaves.differences.length) host.append(element('p', { class: 'nothing-here' }, 'Nothing differs.'));

@@ -37,12 +37,14 @@ def leaves(matrix: Matrix, rows: dict[str, int], columns: dict[str, int]) -> dic
 
 def _finding(finding: Finding) -> dict[str, Any]:
     return {
+        "id": display(finding.id),
         "title": display(finding.title),
         "who": display(finding.identity),
         "witness": told(finding.witness),
         "description": display(finding.description),
         "fix": _lines(finding.fix),
         "references": [display(reference) for reference in finding.references],
+        "places": [display(f"{file}:{line}") for file, line in finding.places],
     }
 
 

@@ -97,7 +97,7 @@ def _findings(findings: Sequence[Finding]) -> Iterable[str]:
     rows = [
         (
             finding.severity,
-            finding.id,
+            finding.rule or finding.id,
             finding.title,
             finding.identity,
             " → ".join(finding.witness.path) or finding.witness.text,

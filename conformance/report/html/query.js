@@ -86,7 +86,7 @@ function compile(matrix, text) {
       const matches = anyOf(values, true);
       const wanted = new Uint8Array(matrix.rows * matrix.width);
       for (const finding of matrix.findings) {
-        if (finding.column >= 0 && matches(key === 'risk' ? finding.severity : finding.id)) {
+        if (finding.column >= 0 && matches(key === 'risk' ? finding.severity : finding.rule)) {
           for (const row of finding.rows) wanted[row * matrix.width + finding.column] = 1;
         }
       }
