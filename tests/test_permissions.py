@@ -207,6 +207,7 @@ def test_an_audit_with_exactly_this_is_complete(cluster: Cluster, kubeconfig: Pa
     assert found["summary"]["cells"] > 50
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("mode", ["observe", "full"])
 def test_without_any_part_of_it_something_is_said_to_be_missing(cluster: Cluster, kubeconfig: Path, mode: str) -> None:
     silent = []

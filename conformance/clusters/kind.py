@@ -38,6 +38,8 @@ READY_SECONDS = 120
 POD_IMAGE = "local/busybox:1"  # that tools/node-image builds; else one that the nodes have to fetch
 PUBLISHED_POD_IMAGE = "docker.io/library/busybox:1.37"
 _OK = 200
+_INOTIFY = Path("/proc/sys/fs/inotify/max_user_instances")
+_INOTIFY_FEW = 512
 
 
 def is_available() -> str | None:
@@ -185,14 +187,39 @@ def _settled(made: kindmaking.Made, say: Say) -> Cluster:
     made.kubeconfig.chmod(0o600)
     kindmaking.load(made.name, made.engine, POD_IMAGE)
     cluster = _cluster(made.name, made.engine, made.kubeconfig, ours=True)
+    waiting: tuple[str, ...] = ()
     deadline = time.monotonic() + READY_SECONDS
     with Client(cluster.admin) as client:
-        while not controlplane.settled(client):
+        while not controlplane.settled(client) or (waiting := _unready(client)):
             if time.monotonic() > deadline:
-                raise ClusterError(f"the kind cluster {made.name} was not ready after {READY_SECONDS} s")
-            time.sleep(0.2)
+                raise ClusterError(_late(made.name, waiting))
+            time.sleep(0.5)
     say(f"the kind cluster {made.name} is ready at {cluster.admin.server}")
     return cluster
+
+
+def _unready(client: Client) -> tuple[str, ...]:
+    """Name what of the cluster itself does not run yet: kube-proxy and DNS come after the nodes are ready."""
+    pods = client.get_json("/api/v1/namespaces/kube-system/pods")["items"]
+    return tuple(pod["metadata"]["name"] for pod in pods if not _is_ready(pod))
+
+
+def _is_ready(pod: Any) -> bool:
+    conditions = pod["status"].get("conditions") or ()
+    return any(each["type"] == "Ready" and each["status"] == "True" for each in conditions)
+
+
+def _late(name: str, waiting: tuple[str, ...]) -> str:
+    said = f"the kind cluster {name} was not ready after {READY_SECONDS} s"
+    if waiting:
+        said += f": {', '.join(waiting)} do not run"
+    try:
+        instances = int(_INOTIFY.read_text("ascii"))
+    except (OSError, ValueError):
+        return said
+    if instances < _INOTIFY_FEW:
+        said += f"; {_INOTIFY} is {instances}, which several nodes use up: raise it to {_INOTIFY_FEW} or more"
+    return said
 
 
 def _version(client: Client) -> str:
