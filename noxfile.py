@@ -83,8 +83,9 @@ def browser(session: nox.Session) -> None:
 def pages(session: nox.Session) -> None:
     """Write the pages of docs/ that are made of the code: nox -s pages."""
     session.install(".")
-    page = session.run("kube-conformance", "checks", "-o", "markdown", silent=True)
-    Path("docs", "checks.md").write_text(str(page), encoding="utf-8")
+    for name in ("checks", "risks"):
+        page = session.run("kube-conformance", name, "-o", "markdown", silent=True)
+        Path("docs", f"{name}.md").write_text(str(page), encoding="utf-8")
 
 
 @nox.session

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import json
 import re
 from dataclasses import replace
@@ -14,9 +15,10 @@ import yaml
 from conformance.errors import FileError, UsageError
 from conformance.identities import leftovers
 from conformance.model import Rbac
-from conformance.risks import RULES, builtin, catalogue
+from conformance.risks import RULES, builtin, catalogue, exclusions
 from conformance.risks.checks import CHECKS
 from conformance.risks.finding import Wording
+from conformance.risks.page import page
 from conformance.risks.rule import CHECKS as NAMES
 from conformance.risks.rule import Risk, rbac_of, read
 from conformance.risks.scan import BUILT_IN, OF_RUN, Scan
@@ -222,6 +224,11 @@ def untouched(cluster: Cluster) -> Rbac:
     )
 
 
+def test_the_page_is_that_of_the_rules() -> None:
+    written = Path(__file__).resolve().parents[1] / "docs" / "risks.md"
+    assert written.read_text("utf-8") == page(RISKS), "run `nox -s pages`"
+
+
 GOOD: Json = {
     "id": "OWN-WIDGETS",
     "title": "Can write widgets",
@@ -267,3 +274,40 @@ def test_a_wrong_rule_is_told_with_file_and_line(tmp_path: Path, change: Json, m
 def test_an_empty_folder_of_rules_is_a_mistake(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="one YAML file each"):
         catalogue(tmp_path)
+
+
+# --- exclusions -------------------------------------------------------------------------------------------------------
+
+EXCLUSIONS = """\
+exclusions:
+  - finding: SECRETS-READ:ServiceAccount/web/*
+    reason: the operator needs them
+    owner: platform
+    until: 2027-01-31
+  - {finding: TOKENS-CREATE, reason: gone}
+"""
+
+
+def test_accepted_findings_are_left_out_until_they_end(tmp_path: Path) -> None:
+    file = tmp_path / "exclusions.yaml"
+    file.write_text(EXCLUSIONS)
+    lines = exclusions.load(file)
+    assert [exclusions.restore(exclusions.dump(it)) for it in lines] == list(lines)
+    found = findings(bound(rule("", "secrets", "list")))
+    left, said = exclusions.apply(found, lines, dt.date(2027, 1, 31))
+    assert left == ()
+    assert [(it.resource, it.note) for it in said] == [
+        ("exclusions.yaml:6", "TOKENS-CREATE: no finding has such an id any more: remove the line")
+    ]
+    left, said = exclusions.apply(found, lines, dt.date(2027, 2, 1))
+    assert left == found
+    assert "ended on 2027-01-31: 1 of its findings count again" in said[0].note
+
+
+def test_an_exclusion_without_reason_is_a_mistake(tmp_path: Path) -> None:
+    file = tmp_path / "exclusions.yaml"
+    file.write_text("exclusions:\n  - {finding: X}\n")
+    with pytest.raises(
+        FileError, match=r"exclusions.yaml:2: exclusions\[1\]: the key 'reason' is missing; valid keys: "
+    ):
+        exclusions.load(file)

@@ -20,7 +20,7 @@ def command(run: Path, name: str, file: Path | None, *, quiet: bool, verbose: bo
     """Judge a saved run (the folder of a run, or its run.jsonl.gz) again and render it.
 
     \b
-    Formats: terminal, markdown, json, csv, junit, sarif, html
+    Formats: terminal, markdown, json, csv, junit, sarif, html, review
 
     The terminal's matrix fits its width and has colours only on a terminal (never with NO_COLOR set).
 
