@@ -5,6 +5,7 @@ import hashlib
 import json
 import re
 import zlib
+from dataclasses import replace
 from html.parser import HTMLParser
 from typing import Any
 
@@ -154,6 +155,9 @@ def test_an_empty_matrix_is_a_page_and_no_pass() -> None:
     assert b"</html>" in content
     assert b"Partial" in content
     assert b"checks were not part of this run" in content
+    assert b"risks were not part of this run" in content
+    asked = render(Matrix(replace(matrix.run, fail_on="high"), (), (), ()))
+    assert b"<b>0</b> <span>Findings</span></a><small>no risk rule found anything</small>" in asked
     assert b'<div class="counter none"><a href="#view=checks&amp;q=is:fail,error"><b>\xe2\x80\x94</b>' in content
 
 

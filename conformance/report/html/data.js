@@ -86,8 +86,11 @@ class Matrix {
   leaves() {
     this.beside ??= whole().then(() => inflateJson('leaves')).then((leaves) => {
       const { texts, results, catalogue } = leaves.checks;
+      const ofRow = new Map(); // row -> its results, for the evidence of a cell
+      results.forEach(([, , , , rows], number) => rows.forEach((row) => { if (ofRow.has(row)) ofRow.get(row).push(number); else ofRow.set(row, [number]); }));
       return {
         ...leaves,
+        ofRow,
         findings: leaves.findings.map((story, number) => ({ ...this.findings[number], ...story })),
         checks: results.map(([id, level, resource, column, rows, verdict, note]) => (
           { id: texts[id], level: texts[level], resource: texts[resource], column, rows, verdict, note: texts[note] })),

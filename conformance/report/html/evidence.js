@@ -122,7 +122,7 @@ async function showEvidence(panel, matrix, place, go) {
   if (findings.length) {
     parts.push(element('h3', {}, 'Findings'), element('ul', { class: 'plain' }, ...findings.map(({ severity, rule, title, fix }) => element('li', {}, severityPill(severity), ` ${title} `, element('a', { href: `#view=findings&q=finding:${encodeURIComponent(rule)}` }, rule), ...(fix ? [element('p', {}, 'Fix: ', fix.split('\n')[0])] : [])))));
   }
-  const checks = leaves.checks.filter(({ rows }) => rows.includes(row)).sort((a, b) => INTEREST[a.verdict] - INTEREST[b.verdict]);
+  const checks = (leaves.ofRow.get(row) || []).map((number) => leaves.checks[number]).sort((a, b) => INTEREST[a.verdict] - INTEREST[b.verdict]);
   if (checks.length) {
     const shown = checks.slice(0, 30);
     parts.push(element('h3', {}, 'Checks of this row'), element('ul', { class: 'plain' }, ...shown.map((check) => checkLine(check, leaves.catalogue.get(check.id)))));

@@ -38,7 +38,8 @@ function fixOf(text) {
 
 function findingsPage(host, matrix, leaves, found, go) {
   host.replaceChildren(element('h2', {}, 'Findings'));
-  if (!leaves.findings.length) host.append(element('p', { class: 'nothing-here' }, 'No finding in this run.'));
+  if (!leaves.lookedFor) host.append(absent('No risk rule was applied.'));
+  else if (!leaves.findings.length) host.append(element('p', { class: 'nothing-here' }, 'No risk rule found anything.'));
   const rules = [...grouped(found, ({ rule }) => rule).values()].sort(([a], [b]) => rank(matrix, a.severity) - rank(matrix, b.severity));
   more(host, rules, (held) => {
     const [first] = held;

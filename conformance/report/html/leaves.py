@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from conformance.model import Verdict
+from conformance.report.html.strip import looked_for
 from conformance.report.summary import citations
 from conformance.report.text import display
 
@@ -23,6 +24,7 @@ def leaves(matrix: Matrix, rows: dict[str, int], columns: dict[str, int]) -> dic
     """Return the pages' data; a row or column is its number in the matrix, or -1 where it is not one of it."""
     gate = matrix.gate
     return {
+        "lookedFor": looked_for(matrix),
         "findings": [_finding(finding) for finding in matrix.findings],
         "checks": _checks(matrix.checks, rows, columns),
         "paths": None if matrix.paths is None else [_path(path, rows) for path in matrix.paths],

@@ -97,7 +97,8 @@ async function drawPage(view) {
   const page = PAGES[view];
   const leaves = await matrix.leaves();
   if (state.view !== view) return;
-  const entries = page.entries(leaves);
+  page.known ??= page.entries(leaves); // many thousands: made once, not at each key
+  const entries = page.known;
   const kept = asked((query) => sift(entries, query));
   say('count', `${kept.length.toLocaleString('en')} of ${entries.length.toLocaleString('en')} ${page.noun}`);
   page.draw($(view === 'paths' ? 'list-paths' : `view-${view}`), matrix, leaves, kept.map(({ it }) => it), (place) => go({ view: 'matrix', q: '', cell: cellName(place) }));

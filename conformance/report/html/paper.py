@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from conformance.model import Verdict
-from conformance.report.html.strip import text
+from conformance.report.html.strip import looked_for, text
 from conformance.report.summary import (
     because,
     by_severity,
@@ -44,7 +44,7 @@ def document(matrix: Matrix) -> str:
         [
             *_failures(matrix),
             *_differences(matrix),
-            *_findings(matrix.findings),
+            *(_findings(matrix.findings) if looked_for(matrix) else _absent("Findings")),
             *_paths(matrix),
             *_checks(matrix.checks),
             *_not_evaluated(matrix),
@@ -91,7 +91,7 @@ def _differences(matrix: Matrix) -> Iterable[str]:
 def _findings(findings: Sequence[Finding]) -> Iterable[str]:
     """Findings of one rule stand together: its description and fix once, then who holds it and why."""
     if not findings:
-        yield "<h2>Findings</h2><p>No finding in this run.</p>"
+        yield "<h2>Findings</h2><p>No risk rule found anything.</p>"
         return
     order = {severity: number for number, severity in enumerate(by_severity(findings))}
     rows = [

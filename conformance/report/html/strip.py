@@ -71,7 +71,10 @@ def counters(matrix: Matrix) -> str:
         (
             _counter(broken, "Conformance failures", "#view=checks&amp;q=is:fail,error", "fail", text(checked)),
             _counter(cells[Verdict.FAIL], "Oracle disagreements", "#q=is:disagree", "fail", text(explained)),
-            _counter(len(matrix.findings) or None, "Findings", "#view=findings", _risk(matrix), _severities(matrix)),
+            _counter(
+                len(matrix.findings) if looked_for(matrix) else None,
+                *("Findings", "#view=findings", _risk(matrix), _severities(matrix)),
+            ),
             _counter(
                 gaps,
                 "Not evaluated",
@@ -92,14 +95,23 @@ def _counter(number: int | None, title: str, query: str, bad: str, detail: str) 
     )
 
 
+def looked_for(matrix: Matrix) -> bool:
+    """Whether risk rules were part of the run: those that are have a severity that fails it."""
+    return bool(matrix.run.fail_on or matrix.findings)
+
+
 def _risk(matrix: Matrix) -> str:
-    return "risk" if any(finding.severity in SEVERITIES[:2] for finding in matrix.findings) else "gap"
+    """How bad the worst finding looks; what is for information only is not bad."""
+    severities = by_severity(matrix.findings)
+    if any(severity in severities for severity in SEVERITIES[:2]):
+        return "risk"
+    return "none" if set(severities) <= {"info"} else "gap"
 
 
 def _severities(matrix: Matrix) -> str:
     """The findings by severity, each a query of its own."""
     if not matrix.findings:
-        return "none in this run"
+        return "no risk rule found anything" if looked_for(matrix) else "risks were not part of this run"
     return " ".join(
         f'<a href="#view=findings&amp;q=risk:{severity}">{number:,} {severity}</a>'
         if severity in SEVERITIES
