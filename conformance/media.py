@@ -7,6 +7,7 @@ https://github.com/kubernetes/apimachinery/blob/master/pkg/runtime/generated.pro
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import orjson
@@ -37,6 +38,7 @@ class Envelope:
     content_type: str = ""
 
 
+@lru_cache(maxsize=256)
 def kind_of(content_type: str) -> str:
     """Give the media type itself, without parameters."""
     return content_type.partition(";")[0].strip().lower()
