@@ -4,7 +4,7 @@ It ends TLS with a certificate of the cluster's own authority, so a client needs
 shows a client certificate is forwarded as the front proxy of an aggregated server would be (X-Remote-User,
 X-Remote-Group, and the credential id that the server itself would note); tokens, impersonation and the lack of both
 are passed on as they are. A certificate that has expired is answered as the server does, 401; one of a foreign
-authority ends in the handshake.
+authority ends in the handshake, unless it is one of `strangers`. A front proxy's own certificate stays one.
 
 Each client connection has one connection of its own to the server, so that nothing is mixed up.
 """
@@ -72,13 +72,31 @@ Stream: TypeAlias = Callable[[Asked], Rewrite | None]
 """Sees the request of a watch that begins; gives what its lines become, or None to leave them."""
 
 
+class Strangers:
+    """Clients of foreign authorities who shall reach the server all the same, to be refused by it: with 401."""
+
+    context: ssl.SSLContext
+
+    def admit(self, certificate: bytes) -> None:
+        """Let one in by its certificate, which nobody that the proxy knows has signed."""
+        self.context.verify_flags |= ssl.VerifyFlags.VERIFY_X509_PARTIAL_CHAIN
+        self.context.load_verify_locations(cadata=certificate.decode())
+
+
 @contextlib.contextmanager
 def before(
-    cluster: Cluster, flip: Flip | None = None, *, bend: Bend | None = None, stream: Stream | None = None
+    cluster: Cluster,
+    flip: Flip | None = None,
+    *,
+    bend: Bend | None = None,
+    stream: Stream | None = None,
+    strangers: Strangers | None = None,
 ) -> Iterator[Cluster]:
     """Have the same cluster behind a proxy. It must be an embedded one with an audit log, whose files lie beside."""
     assert cluster.audit_log, "the fault proxy needs the files of an embedded cluster"
     relay = _Relay(cluster, Path(cluster.audit_log).parent, flip, bend, stream)
+    if strangers is not None:
+        strangers.context = relay.tls
     thread = threading.Thread(target=relay.run, name="faultproxy", daemon=True)
     thread.start()
     relay.ready.wait()
@@ -108,6 +126,11 @@ class _Relay:
         self.tls.verify_mode = ssl.CERT_OPTIONAL
         self.tls.verify_flags |= ssl.VerifyFlags(_NO_CHECK_TIME)
         self.tls.load_verify_locations(cadata=ca)
+        front = (home / "front-proxy-ca.crt").read_bytes()
+        self.tls.load_verify_locations(cadata=front.decode())
+        self.authority, self.front = (
+            x509.load_pem_x509_certificate(each).subject for each in (cluster.signer[0], front)
+        )
         with tempfile.TemporaryDirectory() as folder:
             for name, data in zip("ck", pki.sign_server(cluster.signer, "faultproxy", ("127.0.0.1",)), strict=True):
                 (Path(folder) / name).write_bytes(data)
@@ -155,7 +178,7 @@ class _Connection:
 
     def __init__(self, relay: _Relay, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.relay, self.reader, self.writer = relay, reader, writer
-        self.user, self.identity = "", b""
+        self.user, self.identity, self.vouches = "", b"", False
         self.context = relay.plain
         shown = writer.get_extra_info("ssl_object").getpeercert(binary_form=True)
         if shown is None:
@@ -163,8 +186,12 @@ class _Connection:
         certificate = x509.load_der_x509_certificate(shown)
         names = {oid: certificate.subject.get_attributes_for_oid(oid) for oid in (NameOID.COMMON_NAME, _O)}
         self.user = str(names[NameOID.COMMON_NAME][0].value)
-        if certificate.not_valid_after_utc < datetime.now(UTC):
-            self.identity = b"Authorization: Bearer expired\r\n"
+        if certificate.issuer == relay.front:
+            # Another front proxy: it says itself whom it vouches for.
+            self.context, self.vouches = relay.trusted, True
+            return
+        if certificate.not_valid_after_utc < datetime.now(UTC) or certificate.issuer != relay.authority:
+            self.identity = b"Authorization: Bearer refused\r\n"
             return
         self.context = relay.trusted
         told = [("X-Remote-User", self.user), *(("X-Remote-Group", str(o.value)) for o in names[_O])]
@@ -205,7 +232,9 @@ class _Connection:
         # Who shows a certificate is who it says; the server, too, does not look at a token then.
         if name == "authorization" and self.identity:
             return True
-        return name.startswith("x-remote-") or name in {"content-length", "transfer-encoding", "expect"}
+        if name.startswith("x-remote-"):
+            return not self.vouches
+        return name in {"content-length", "transfer-encoding", "expect"}
 
     async def _connect(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
         relay = self.relay

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from unittest import mock
 
 import orjson
-from faultproxy import Answered, Asked, before
+from faultproxy import Answered, Asked, Strangers, before
 
 from conformance import config, contract, run
 from conformance.engine import Engine
@@ -113,26 +113,27 @@ class Laboratory:
         def planted(case: Case) -> Steps:
             self._soil.mutation = self._planted
             try:
-                yield from script(case) if self._planted is None else _impatient(script(case))
+                yield from script(case) if self._planted is None else self._changed(script(case), self._planted)
             finally:
                 self._soil.mutation = None
 
         return planted, case
 
+    def _changed(self, steps: Steps, mutation: Mutation) -> Steps:
+        """Send requests another way, and follow watches for less long: what was left out of one will not come."""
 
-def _impatient(steps: Steps) -> Steps:
-    """Follow watches for a shorter time: what a mutation left out of one will not come."""
+        def change(ask: Ask) -> Ask:
+            turned = mutation.turn(ask) if mutation.turn else ask
+            self._soil.touched += turned is not ask
+            return replace(turned, seconds=min(ask.seconds or _PATIENCE, _PATIENCE)) if ask.is_watch else turned
 
-    def sooner(ask: Ask) -> Ask:
-        return replace(ask, seconds=min(ask.seconds or _PATIENCE, _PATIENCE)) if ask.is_watch else ask
-
-    given: Any = None
-    while True:
-        try:
-            wanted = steps.send(given)
-        except StopIteration:
-            return
-        given = yield tuple(map(sooner, wanted)) if isinstance(wanted, tuple) else sooner(wanted)
+        given: Any = None
+        while True:
+            try:
+                wanted = steps.send(given)
+            except StopIteration:
+                return
+            given = yield tuple(map(change, wanted)) if isinstance(wanted, tuple) else change(wanted)
 
 
 @contextlib.contextmanager
@@ -144,10 +145,14 @@ def opened(cluster: Cluster, folder: Path) -> Iterator[Laboratory]:
         )
     soil = Soil()
     with contextlib.ExitStack() as stack:
-        proxied = stack.enter_context(before(cluster, soil.flip, bend=soil.bend, stream=soil.stream))
+        strangers = Strangers()
+        proxied = stack.enter_context(
+            before(cluster, soil.flip, bend=soil.bend, stream=soil.stream, strangers=strangers)
+        )
         options = replace(config.load({}, folder=folder, environment={}), mode="full", reports=folder)
         with mock.patch.object(run, "_open", return_value=(replace(proxied, audit_log=None), True)):
             ready = run.ready(options, stack, lambda _: None)
+        strangers.admit(ready.work.accesses["@foreign-certificate"].certificate or b"")
         direct = stack.enter_context(Client(cluster.admin))
         laboratory = Laboratory(ready.work, soil, direct)
         stack.callback(laboratory.close)

@@ -11,6 +11,8 @@ from urllib.parse import parse_qsl, quote, urlencode, urlsplit
 import orjson
 from faultproxy import Answered, Asked
 
+from conformance.scripts import Ask
+
 
 class Call:
     """A request read as the API reads it: verb, resource, name, query, body."""
@@ -60,6 +62,7 @@ When: TypeAlias = Callable[[Call], bool]
 Bend: TypeAlias = Callable[[Call], Asked | None]
 Flip: TypeAlias = Callable[[Call, Answered], Answered | None]
 Events: TypeAlias = Callable[[Any], Iterable[Any]]
+Turn: TypeAlias = Callable[[Ask], Ask]
 
 
 class Stream(NamedTuple):
@@ -74,7 +77,8 @@ class Mutation:
     """One violation. `says` is what such a server does wrong, `caught_by` are the checks that have to notice.
 
     Each is named with what it is asked of, as in `LIST-LIMIT|v1/configmaps`. `bend` changes what the server is asked,
-    so that it really does the wrong thing; `flip` changes what it answered, `stream` the events of a watch.
+    so that it really does the wrong thing; `flip` changes what it answered, `stream` the events of a watch. Of what
+    lies before the proxy, `turn` sends a request another way.
     """
 
     id: str
@@ -83,6 +87,7 @@ class Mutation:
     bend: Bend | None = None
     flip: Flip | None = None
     stream: Stream | None = None
+    turn: Turn | None = None
 
 
 def parsed(data: bytes) -> Any:

@@ -42,5 +42,5 @@ CAUGHT_BY: Mapping[str, tuple[str, ...]] = {
     "never-a-table": (f"TABLE-LIST|{_MAPS}", f"PARTIAL-LIST|{_MAPS}", f"PARTIAL-GET|{_MAPS}"),
     "generation-always-grows": (f"GENERATION-METADATA|{_DEPLOYMENTS}",),
     "no-uid": (f"CREATE-METADATA|{_MAPS}",),
-    "no-audit-id": (),
+    "no-audit-id": ("AUDIT-ID|server",),
 }
