@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any
 import orjson
 
 from conformance.model import Request, Response
-from conformance.placeholders import RUN
 from conformance.scripts import CASE_LABEL, JSON, RUN_LABEL, Ask, Memory, Reply, Seen, at
 
 if TYPE_CHECKING:
@@ -140,7 +139,7 @@ class Reader:
     def __init__(self, case: Case, placeholders: Placeholders) -> None:
         self.ledger = Ledger(placeholders)
         self._prefix = placeholders.fill(case.prefix)
-        self._run, self._number = placeholders.run, f"{case.number:x}"
+        self._names, self._run, self._number = placeholders, placeholders.run, f"{case.number:x}"
         self._memory: Memory = {}
 
     def reply(self, ask: Ask, response: Response, events: list[bytes] | None = None) -> Reply:
@@ -157,8 +156,8 @@ class Reader:
         if ask.read is not None:
             body = document if events is None else [message(e) if ask.upgrade else event(e) for e in events]
             if body is not None and self._run.encode() in response.body:
-                # A reading compares with what the script knows, and that is the run's placeholder.
-                body = orjson.loads(orjson.dumps(body).replace(self._run.encode(), RUN.encode()))
+                # A reading compares with what the script knows, and these are the run's placeholders.
+                body = orjson.loads(self._names.mask(orjson.dumps(body).decode()))
             kept = ask.read(Seen(response.status, response.headers, response.body, body), self._memory)
             return replace(reply, body=self.ledger.mask(kept))
         if events is not None and ask.upgrade and response.status < _ERRORS:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from conformance import media
 from conformance.checks import MUST, SHOULD, check
 from conformance.checks.asking import CONCEPTS, OBJECT, dry_run, get
+from conformance.placeholders import ABSENT, ADDRESS, OTHER, OWN, RUN
 from conformance.scripts import Ask, Reply, at, expect, need
 
 if TYPE_CHECKING:
@@ -21,6 +22,7 @@ _OK, _CREATED, _NOT_ACCEPTABLE = 200, 201, 406
 # Field numbers of k8s.io/apimachinery/pkg/apis/meta/v1/generated.proto, the same since the first release.
 _METADATA, _NAME, _UID = 1, 1, 5
 _ITEMS = 2
+_WORDS = (RUN, OWN, OTHER, ABSENT, ADDRESS)
 # What may change between two readings of one object, by nobody's fault.
 _MOVING = ("resourceVersion", "managedFields", "generation")
 
@@ -52,13 +54,13 @@ def _same(seen: Seen, memory: Memory) -> Any:
         document = media.decode(content, seen.body)
     except media.Unreadable as why:
         return told | {"problem": str(why)}
-    # The JSON was seen with the run's placeholder for its id: whatever holds names is compared without.
+    # The JSON was seen with placeholders for the run's names: whatever holds them is compared without.
     ours, theirs = _steady(memory["json"]), _steady(document)
     return told | {"kind": at(document, "kind"), "problem": _difference(ours, theirs)}
 
 
 def _difference(one: Any, other: Any, path: str = "") -> str:
-    """Say where two values differ first, without saying how; texts that may hold the run's id are let be."""
+    """Say where two values differ first, without saying how; texts that hold a name of the run are let be."""
     if isinstance(one, dict) and isinstance(other, dict):
         if one.keys() != other.keys() and not any("{run}" in str(key) for key in one):
             return f"other fields in {path or 'it'}"
@@ -69,7 +71,7 @@ def _difference(one: Any, other: Any, path: str = "") -> str:
             return f"another number of entries in {path}"
         found = (_difference(left, right, f"{path}[]") for left, right in zip(one, other, strict=True))
         return next((each for each in found if each), "")
-    if isinstance(one, str) and "{run}" in one:
+    if isinstance(one, str) and any(word in one for word in _WORDS):
         return "" if isinstance(other, str) else f"another type in {path}"
     return "" if one == other and type(one) is type(other) else f"another value in {path}"
 
