@@ -96,6 +96,13 @@ def objects(session: nox.Session) -> None:
 
 
 @nox.session
+def upgrade(session: nox.Session) -> None:
+    """Compare and gate two real versions, thirty seeded breakages, a rehearsal: nox -s upgrade -- PYTEST ARGS."""
+    session.install(".", *groups("test"))
+    session.run("pytest", "tests/upgrade", *session.posargs)
+
+
+@nox.session
 def kills(session: nox.Session) -> None:
     """Kill audits at twenty random moments, with their own control plane and on one that lives on."""
     session.install(".", *groups("test"))

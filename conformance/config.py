@@ -178,12 +178,18 @@ OPTIONS = (
         "A file of what identities and subjects must or must not be allowed; each line is an item.",
         metavar="FILE",
     ),
-    Option("baseline", "path", None, "The accepted run that this one is compared with (not there yet).", metavar="RUN"),
+    Option(
+        "baseline",
+        "path",
+        None,
+        "The accepted run that this one is compared with: what fails there, too, is no failure.",
+        metavar="RUN",
+    ),
     Option(
         "waivers",
         "path",
         None,
-        "A file of accepted failures, each with reason, owner and end (not there yet).",
+        "A file of accepted failures and differences, each with reason, owner and last day.",
         metavar="FILE",
     ),
     Option(

@@ -180,7 +180,9 @@ def _anew(cell: Cell) -> Cell:
 
 
 def exit_code(judged: Matrix, *, allow_partial: bool) -> int:
-    """0 nothing failed and complete, else 1."""
+    """0 nothing failed and complete, else 1; where a gate has decided on the run, what it says."""
+    if judged.gate is not None:
+        return 0 if judged.gate.passed else 1
     if any(cell.verdict in {Verdict.FAIL, Verdict.ERROR} for cell in judged.cells):
         return 1
     if any(check.verdict in {Verdict.FAIL, Verdict.ERROR} for check in judged.checks):

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import secrets
 import time
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -29,7 +29,7 @@ from conformance import (
     store,
     survey,
 )
-from conformance.config import words
+from conformance.config import gate_rules, words
 from conformance.errors import UsageError
 from conformance.identities import lease, odd, stage
 from conformance.identities.ground import Ground
@@ -37,6 +37,7 @@ from conformance.identities.leftovers import RUN
 from conformance.openapi import Documents
 from conformance.oracles.rules import Rules
 from conformance.placeholders import OTHER, OWN, Placeholders
+from conformance.policy import accepted as acceptance
 from conformance.rbac import escalation_proof
 from conformance.risks import exclusions, inrun
 from conformance.scripts import ADMIN_ACCESS, Planned
@@ -54,13 +55,13 @@ if TYPE_CHECKING:
     from conformance.identities.stage import Prepared
     from conformance.model import Access, Cluster, Finding, Identity, Json, Mode, Rbac, Snapshot
     from conformance.plan import Plan, Row
+    from conformance.policy.accepted import Accepted
     from conformance.risks.rule import Risk
     from conformance.scripts import Case, Script, World
 
 _SHARED_QPS, _SHARED_CONCURRENCY = 50.0, 8
 _CREATED = 201
 _SCRIPT_AT_MOST = 40  # requests
-_LATER = ("baseline", "waivers")
 _GIVEN = ("uid", "resourceVersion", "creationTimestamp")  # by the server, to each object anew
 
 
@@ -79,6 +80,7 @@ class Work:
     world: World | None = None
     documents: Documents | None = None
     expectations: tuple[Expectation, ...] = ()
+    agreed: Accepted = field(default_factory=acceptance.Accepted)
     risk_files: tuple[tuple[str, str], ...] = ()
     accepted: tuple[Json, ...] = ()  # findings that the user accepts
     day: str = ""
@@ -140,11 +142,17 @@ class Ready:
 
 def ready(options: Options, stack: ExitStack, say: Callable[[str], None], selection: str = "") -> Ready:
     """Go through every stage before the first probe. What has to be undone is left to `stack`."""
-    _refuse_later(options)
     started, started_at = time.monotonic(), datetime.now(UTC)
     run_id = f"{started_at:%Y%m%dt%H%M%S}-{secrets.token_hex(2)}"
     named = () if _is_discovered(options) else _chosen(options)
     expected = expectations.load(options.expectations) if options.expectations else ()
+    agreed = acceptance.load(
+        options.baseline,
+        options.waivers,
+        gate_rules(),
+        fail_on=options.fail_on,
+        allow_partial=options.allow_partial,
+    )
     risk_files = risks.texts(options.risks) if options.risks else ()
     accepted = exclusions.load(options.exclusions) if options.exclusions else ()
     cluster, disposable = _open(options, stack, say)
@@ -239,6 +247,7 @@ def ready(options: Options, stack: ExitStack, say: Callable[[str], None], select
         world=world,
         documents=documents if options.checks else None,
         expectations=expected,
+        agreed=agreed,
         risk_files=risk_files,
         accepted=head.exclusions,
         day=head.started_at,
@@ -292,13 +301,6 @@ def _chosen(options: Options) -> tuple[Spec, ...]:
     elsewhere = options.cluster == "kubeconfig" and options.mode != "full"
     specs = identities.load(options.identities or identities.default_path(elsewhere=elsewhere))
     return identities.select(specs, options.identity)
-
-
-def _refuse_later(options: Options) -> None:
-    missing = [name for name in _LATER if getattr(options, name) is not None]
-    if missing:
-        # To take a file and not to look at it would be worse than to refuse it.
-        raise UsageError(f"--{missing[0]} is not there yet: what it asks for would not be checked")
 
 
 def _is_discovered(options: Options) -> bool:

@@ -27,18 +27,20 @@ from conformance.errors import ClusterError, ConformanceError
 from conformance.expectations import judging
 from conformance.judge import Judge
 from conformance.model import Cell, Verdict
+from conformance.moments import Moment
 from conformance.plan import Row
 from conformance.progress import Progress
+from conformance.report.differences import Comparison, document
 from conformance.risks.severity import at_least
 from conformance.schemas import Schemas
 from conformance.scripts import ADMIN_ACCESS, Planned
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterable, Iterator
+    from collections.abc import Callable, Generator, Iterable, Iterator
 
     from conformance.config import Options
     from conformance.expectations import Expectation
-    from conformance.model import CheckResult, Finding, Matrix, Rbac
+    from conformance.model import CheckResult, Finding, Gate, Matrix, Rbac
     from conformance.risks.rule import Risk
     from conformance.run import Ready, Work
 
@@ -250,6 +252,15 @@ class Asker:
             self._engine.close()
             self._engine = None
 
+    def accepted(self, name: str) -> str:
+        """Say why a failure of this id is accepted, empty when it is not."""
+        return self.work.agreed.why(name) if self.work else ""
+
+    @pytest.fixture(name="accepted")
+    def _accepted(self) -> Callable[[str], str]:
+        """Give what says of a failure why it is accepted."""
+        return self.accepted
+
     @pytest.fixture(name="cells")
     def _cells(self, endpoint: Row | None, request: pytest.FixtureRequest) -> tuple[Cell, ...]:
         """Give the judged cells of an endpoint; what could not be judged is an error or a skip, never a pass."""
@@ -260,7 +271,10 @@ class Asker:
         finally:
             self._stop(request.session)
         errors = [cell for cell in cells if cell.verdict is Verdict.ERROR]
+        whys = [self.accepted(f"cell-failed:{cell.endpoint}[{cell.identity}]") for cell in errors]
         failing = any(cell.verdict is Verdict.FAIL for cell in cells)
+        if errors and all(whys) and not failing:
+            pytest.xfail("; ".join(dict.fromkeys(whys)))
         if errors and not failing:
             pytest.fail("; ".join(f"{cell.identity}: {cell.note}" for cell in errors), pytrace=False)
         alike = {it.name for it in self.work.plan.identities if it.alike} if self.work else set()
@@ -279,6 +293,8 @@ class Asker:
         finally:
             self._stop(request.session)
         if result.verdict is Verdict.ERROR:
+            if why := self.accepted(f"check-failed:{result.id}|{result.resource}"):
+                pytest.xfail(why)
             pytest.fail(result.note, pytrace=False)
         if result.verdict in {Verdict.NOT_EVALUATED, Verdict.NOT_APPLICABLE}:
             pytest.skip(f"{result.verdict.replace('-', ' ')}: {result.note}")
@@ -519,6 +535,8 @@ class Controller(Asker):
             )
             saved = store.SavedRun(file)
             self.matrix = matrix.judged(saved, self.judged, self.results)
+            if made.work.agreed:
+                self.matrix = replace(self.matrix, gate=self._gate(made, saved, partial))
             report.write_all(self.matrix, partial, matrix.StoredEvidence(saved))
             partial.chmod(0o755)
             self.directory = reports / made.head.id
@@ -527,6 +545,18 @@ class Controller(Asker):
             shutil.rmtree(partial, ignore_errors=True)
             raise
         _point(reports / "latest", made.head.id)
+
+    def _gate(self, made: Ready, saved: store.SavedRun, folder: Path) -> Gate:
+        """Decide by baseline, waivers and policy, and leave what was decided beside the run."""
+        head, agreed = made.head, made.work.agreed
+        now = Moment(head.id, head.started_at, saved.after or saved.snapshot, matrix=self.matrix)
+        decided, complaints = agreed.decide(now)
+        earlier = (agreed.baseline_name, "", "") if agreed.baseline else None
+        told = Comparison(decided, now.side, earlier, complaints)
+        report.write(folder / document.FILE, document.render(told))
+        for sentence in complaints:
+            self._shown.note(sentence)
+        return decided
 
     def policy_changed(self, row: Row) -> bool:
         """Read RBAC again before a cell is called a failure, though not more often than every other second."""

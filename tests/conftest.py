@@ -25,9 +25,12 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
-    """Leave tests/kind to whoever names it: it takes a container engine and minutes (`nox -s kind`)."""
-    named = any("kind" in Path(argument.partition("::")[0]).parts for argument in config.args)
-    return (collection_path == Path(__file__).parent / "kind" and not named) or None
+    """Leave what takes minutes to whoever names it: tests/kind (`nox -s kind`) and tests/upgrade (`nox -s upgrade`)."""
+    apart = collection_path.name
+    if collection_path.parent != Path(__file__).parent or apart not in {"kind", "upgrade"}:
+        return None
+    named = any(apart in Path(argument.partition("::")[0]).parts for argument in config.args)
+    return not named or None
 
 
 @pytest.fixture(scope="session")

@@ -185,9 +185,9 @@ def test_ctrl_c_saves_what_was_asked(cluster: Cluster, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("flag", ["--baseline", "--waivers"])
-def test_a_file_that_nobody_would_look_at_is_refused(flag: str, tmp_path: Path) -> None:
-    result = command("audit", flag, "file", cwd=tmp_path)
-    assert (result.returncode, f"{flag} is not there yet" in result.stderr) == (4, True)
+def test_a_file_that_is_not_there_is_told_before_anything_starts(flag: str, tmp_path: Path) -> None:
+    result = command("audit", flag, "nowhere", cwd=tmp_path)
+    assert (result.returncode, "nowhere" in result.stderr) == (4, True)
 
 
 def test_observe_sends_nothing_but_reads_and_reviews(cluster: Cluster, tmp_path: Path) -> None:

@@ -29,18 +29,22 @@ def command(run: Path, name: str, file: Path | None, *, quiet: bool, verbose: bo
       kube-conformance report reports/latest
       kube-conformance report reports/latest -o html --to matrix.html
     """
+    from dataclasses import replace  # noqa: PLC0415
+
     from conformance import matrix, report, store  # noqa: PLC0415  # --help must not wait for it
     from conformance.errors import UsageError  # noqa: PLC0415
     from conformance.report import terminal  # noqa: PLC0415
+    from conformance.report.differences import document  # noqa: PLC0415
 
     formats = report.formats()
     if name not in formats:
         raise UsageError(f"there is no format {name!r}; there are {', '.join(sorted(formats))}")
     saved = store.SavedRun(run)
+    made = replace(matrix.judged(saved), gate=document.gate_of(saved.path.parent))
     if file is None and name == terminal.NAME:
-        terminal.show(matrix.judged(saved), quiet=quiet, verbose=verbose)
+        terminal.show(made, quiet=quiet, verbose=verbose)
         return
-    content = formats[name].render(matrix.judged(saved), matrix.StoredEvidence(saved))
+    content = formats[name].render(made, matrix.StoredEvidence(saved))
     if file is None:
         sys.stdout.buffer.write(content)
         return

@@ -1,10 +1,11 @@
-"""Risks: findings of two runs that are new, and those that are gone."""
+"""Risks: findings that are new, and those that are gone, of runs or of what the policy of a snapshot gives."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
 from conformance.compare import differs
+from conformance.risks import inrun
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -16,10 +17,10 @@ KIND = "risk"
 
 
 def differences(before: Moment, after: Moment) -> Iterator[Difference]:
-    """Compare the findings of two runs, by rule, identity and the binding that gives it."""
-    if before.matrix is None or after.matrix is None:
-        return
-    old, new = ({_name(each): each for each in moment.matrix.findings if moment.matrix} for moment in (before, after))  # type: ignore[union-attr]
+    """Compare the findings of two moments, by rule and identity."""
+    if before.snapshot.rbac == after.snapshot.rbac and (before.matrix is None or after.matrix is None):
+        return  # one of both knows only what its policy says, which is the other's
+    old, new = ({_name(each): each for each in _findings(moment)} for moment in (before, after))
     for name in sorted(new.keys() - old.keys()):
         found = new[name]
         yield differs(
@@ -38,5 +39,15 @@ def differences(before: Moment, after: Moment) -> Iterator[Difference]:
         yield differs("finding-gone", name, KIND, "info", title, before=old[name].witness.text)
 
 
+def _findings(moment: Moment) -> tuple[Finding, ...]:
+    """Give the findings of a run, or those that the packaged rules find in a snapshot."""
+    if moment.matrix is not None:
+        return moment.matrix.findings
+    found, _ = inrun.findings(
+        moment.snapshot, inrun.risks_of(()), endpoints=(), namespaces={}, identities=(), day=moment.taken_at
+    )
+    return found
+
+
 def _name(finding: Finding) -> str:
-    return f"{finding.id}[{finding.identity}]|{'|'.join(finding.witness.path[1:3])}"
+    return f"{finding.id}[{finding.identity}]"

@@ -6,10 +6,16 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
+from conformance.errors import RunFileError
+from conformance.model import Difference, Gate
+
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from conformance.report.differences import Comparison
 
 NAME = "json"
+FILE = "differences.json"  # in the folder of a run on which a gate decided
 VERSION = 1
 
 
@@ -46,6 +52,24 @@ def document(comparison: Comparison) -> dict[str, Any]:
             for it in comparison.differences
         ],
     }
+
+
+def gate_of(folder: Path) -> Gate | None:
+    """Read back what a gate decided on a run, None where none did."""
+    try:
+        stored: Any = orjson.loads((folder / FILE).read_bytes())
+        decided, baseline = stored["gate"], (stored["before"] or {}).get("name", "")
+        differences = tuple(
+            Difference(
+                **{key: value for key, value in it.items() if key != "change"} | {"affected": (*it["affected"],)}
+            )
+            for it in stored["differences"]
+        )
+        return Gate(decided["passed"], decided["reason"], baseline, differences)
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError, KeyError, TypeError) as problem:
+        raise RunFileError(f"{folder / FILE} can't be read: {type(problem).__name__} {problem}") from None
 
 
 def _side(side: tuple[str, str, str] | None) -> dict[str, str] | None:
