@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     from conformance.clusters.assets import Assets
     from conformance.clusters.processes import Programs
 
+    Load = Callable[[Cluster], None]
+
 READY_SECONDS = 120
 _POLL = 0.02
 _ETCD = "unix:etcd.sock:0"  # relative to the directory, because the path of a socket is limited to 107 bytes
@@ -58,11 +60,19 @@ _AUDIT_POLICY = {
 
 
 def start(
-    home: Programs, assets: Assets, name: str, *, audit_log: bool = False, flags: Sequence[str] = (), say: Say
+    home: Programs,
+    assets: Assets,
+    name: str,
+    *,
+    audit_log: bool = False,
+    flags: Sequence[str] = (),
+    load: Load | None = None,
+    say: Say,
 ) -> Cluster:
     """Start the programs in their directory and wait until the cluster is as every user finds one.
 
-    `flags` go to kube-apiserver after ours, so that they win.
+    `flags` go to kube-apiserver after ours, so that they win. `load` fills a server that is then started once more, as
+    one that finds what an older one left.
     """
     begun = time.monotonic()
     say(f"starting Kubernetes {assets.version}, a control plane without nodes (some seconds)")
@@ -78,7 +88,10 @@ def start(
             ours = tuple(
                 flag for flag in ours if not flag.startswith("--authorization-mode=")
             )  # one excludes the other
-        home.start("kube-apiserver", [assets.program("kube-apiserver"), *ours, *flags])
+        serve: list[str | Path] = [assets.program("kube-apiserver"), *ours, *flags]
+        if load is not None:
+            _load(home, serve, cluster, load)
+        home.start("kube-apiserver", serve)
         with Client(cluster.admin) as client:
             startup.wait("kube-apiserver", lambda: client.ask("GET", "/livez").status == _OK)
             if assets.controllers:
@@ -91,6 +104,18 @@ def start(
                 say("without kube-controller-manager the roles admin, edit and view grant nothing")
     say(f"ready after {time.monotonic() - begun:.1f} s at {server}")
     return cluster_in(home.directory, name, server)  # again: now its audit log is there
+
+
+def _load(home: Programs, serve: Sequence[str | Path], cluster: Cluster, load: Load) -> None:
+    """Fill a server and end it. It has another name, so that its end is not taken for that of the one to come."""
+    first, startup = "kube-apiserver-before", _Startup(home, time.monotonic() + READY_SECONDS)
+    home.start(first, serve)
+    with Client(cluster.admin) as client:
+        startup.wait(first, lambda: client.ask("GET", "/readyz").status == _OK)
+    load(cluster)
+    home.stop(first)
+    if home.ended(first, READY_SECONDS) is None:
+        raise ClusterError(f"{first} did not end")
 
 
 class _Startup:

@@ -22,7 +22,7 @@ from conformance.errors import UsageError
 from conformance.transport import Client
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from conformance.clusters import Say
     from conformance.model import Cluster
@@ -44,17 +44,19 @@ def running(
     audit_log: bool = False,
     runtime_config: str | None = None,
     extra_args: Sequence[str] = (),
+    load: Callable[[Cluster], None] | None = None,
     allow_unpinned: bool = False,
     say: Say = announce,
 ) -> Iterator[Cluster]:
     """Have a control plane for as long as the block lasts, or this process, whichever is shorter.
 
-    `version` is `1.37`, `1.37.2` or none for the default. `extra_args` go to kube-apiserver, after ours.
+    `version` is `1.37`, `1.37.2` or none for the default. `extra_args` go to kube-apiserver, after ours. `load` fills
+    the server before it is started a second time.
     """
     programs = assets.find(version, allow_unpinned=allow_unpinned, say=say)
     with processes.Programs(Path(tempfile.gettempdir()), PREFIX) as home:
         yield controlplane.start(
-            home, programs, NAME, audit_log=audit_log, flags=_flags(runtime_config, extra_args), say=say
+            home, programs, NAME, audit_log=audit_log, flags=_flags(runtime_config, extra_args), load=load, say=say
         )
 
 

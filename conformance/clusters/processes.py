@@ -67,6 +67,10 @@ class Programs:
         """Start a program in the directory; its output goes to NAME.log there."""
         self._tell({"start": name, "argv": [str(part) for part in argv], "env": dict(env) if env else None})
 
+    def stop(self, name: str) -> None:
+        """Ask a program to end (SIGTERM); `ended` says when it has."""
+        self._tell({"stop": name})
+
     def ended(self, name: str, seconds: float = 0) -> int | None:
         """Give a program's exit code, waiting so long for it; None while it runs."""
         deadline = time.monotonic() + seconds

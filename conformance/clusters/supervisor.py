@@ -5,6 +5,7 @@ directory of mode 0700 below FOLDER, which is also its programs' working directo
 input says, one JSON document a line:
 
     {"start": NAME, "argv": [...], "env": {...}}    output goes to NAME.log; env null keeps the own environment
+    {"stop": NAME}                                  SIGTERM; that it ended is said like of any other
     {"detach": true}                                from now on end by SIGTERM only
 
 On its standard output it says `{"directory": PATH}`, then `{"ended": NAME, "code": N}` for each program that ends.
@@ -81,6 +82,11 @@ class Supervisor:
     def _do(self, order: dict[str, Any]) -> None:
         if "detach" in order:
             self.owner = None
+            return
+        if "stop" in order:
+            program = self.programs.get(order["stop"])
+            if program is not None:
+                program.terminate()
             return
         name = order["start"]
         with (self.directory / f"{name}.log").open("ab") as log:

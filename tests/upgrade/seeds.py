@@ -169,8 +169,9 @@ _NODE = {
         ("machineID", "systemUUID", "bootID", "kernelVersion", "osImage", "containerRuntimeVersion", "kubeProxyVersion",
          "operatingSystem", "architecture"), "x") | {"kubeletVersion": "v1.30.1"}},
 }  # fmt: skip
-_ONE, _TWO = (("v1", {}), ("v1beta1", {})), (("v1", {}), ("v1beta1", {"served": False}))
-_STATUS = {"subresources": {"status": {}}}
+_ONE: tuple[tuple[str, Json], ...] = (("v1", {}), ("v1beta1", {}))
+_TWO: tuple[tuple[str, Json], ...] = (("v1", {}), ("v1beta1", {"served": False}))
+_STATUS: Json = {"subresources": {"status": {}}}
 _TEXT, _NUMBER = {"type": "string"}, {"type": "integer"}
 _SELECTED = {"namespaceSelector": {"matchLabels": {"a": "b"}}}
 _READER = _user("reader-of-secrets")

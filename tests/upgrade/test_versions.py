@@ -93,11 +93,11 @@ def test_default_roles(old: Cluster, new: Cluster, differences: tuple[Difference
     assert _subjects(differences, "role-new") == now.keys() - was.keys()
     assert _subjects(differences, "role-gone") == was.keys() - now.keys()
     told = _subjects(differences, "role-widened", "role-narrowed")
-    changed = {name for name in was.keys() & now.keys() if _cells(was[name]) != _cells(now[name])}
+    changed = {name for name in was.keys() & now.keys() if cells(was[name]) != cells(now[name])}
     assert told == changed
 
 
-def _cells(rules: list[Any]) -> set[tuple[str, str, str]]:
+def cells(rules: list[Any]) -> set[tuple[str, str, str]]:
     cells = set()
     for rule in rules:
         verbs = rule["verbs"]
@@ -180,8 +180,9 @@ def test_a_reader_says_what_it_may_not_see(old: Cluster, tmp_path: Path) -> None
 def test_nothing_of_a_secret_is_kept(old: Cluster, frozen: Callable[..., Side]) -> None:
     import gzip  # noqa: PLC0415
 
-    secret = {"metadata": {"name": "kept-secret"}, "stringData": {"hidden-key": "hidden-value"}}
-    secret["metadata"] |= {"annotations": {"kubectl.kubernetes.io/last-applied-configuration": "hidden-annotation"}}  # type: ignore[operator]
+    annotations = {"kubectl.kubernetes.io/last-applied-configuration": "hidden-annotation"}
+    metadata = {"name": "kept-secret", "annotations": annotations}
+    secret = {"metadata": metadata, "stringData": {"hidden-key": "hidden-value"}}
     with Client(old.admin) as client:
         assert client.ask("POST", "/api/v1/namespaces/default/secrets", body=secret).status == 201
     folder, moment = frozen(old)
