@@ -16,7 +16,7 @@ from conformance.transport import Client
 if TYPE_CHECKING:
     from pathlib import Path
 
-MINUTES = 15 * 60.0
+MINUTES = 45 * 60.0
 
 
 @dataclass(frozen=True, slots=True)
