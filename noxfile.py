@@ -80,6 +80,14 @@ def browser(session: nox.Session) -> None:
 
 
 @nox.session
+def whole(session: nox.Session) -> None:
+    """Hold the whole catalogue against healthy servers: the default one, with every API on, and an older minor."""
+    session.install(".", *groups("test"))
+    for arguments in ((), ("--all",), ("--version", "1.36")):
+        session.run("python", "tests/whole.py", *arguments, *session.posargs)
+
+
+@nox.session
 def pages(session: nox.Session) -> None:
     """Write the pages of docs/ that are made of the code: nox -s pages."""
     session.install(".")

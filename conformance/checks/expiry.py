@@ -1,0 +1,111 @@
+"""What is promised of states that are gone: a 410 that says so, forced by compacting the store of a server of ours."""
+
+from __future__ import annotations
+
+import base64
+from typing import TYPE_CHECKING
+
+import orjson
+
+from conformance.checks import MUST, check
+from conformance.checks.asking import CONCEPTS, count_of_items
+from conformance.scripts import Ask, Reply, at, expect, need
+
+if TYPE_CHECKING:
+    from collections.abc import Generator
+    from typing import Any
+
+    from conformance.scripts import Case, Steps, Subject
+
+_OK, _GONE = 200, 410
+_OLD = 2  # a revision of the time before the server was ready, so that nobody else asks for it
+_NEEDS = ("@etcd",)
+
+
+def _is_stored(subject: Subject) -> bool:
+    return subject.has("watch", "get") and not subject.aggregated
+
+
+def _compacted() -> Generator[Any, Any, None]:
+    """Forget all states up to the old one; where that was done before, etcd says so and all is well."""
+    reply: Reply = yield Ask(
+        "POST", "/v3/kv/compaction", body={"revision": _OLD + 1, "physical": True}, identity="@etcd"
+    )
+    need(reply.status in {_OK, 400}, f"the store could not be compacted: {reply.status}")
+
+
+def _is_expired(reply: Reply) -> None:
+    expect(reply.status == _GONE, f"it is answered {reply.said() or reply.status}")
+
+
+@check(
+    "LIST-VERSION-EXPIRED",
+    MUST,
+    "A list at an exact state that is gone is a 410",
+    url=f"{CONCEPTS}#410-gone-responses",
+    quote="Servers are not required to serve all older resource versions and may return a HTTP 410 (Gone) status code"
+    " if a client requests a resourceVersion older than the server has retained.",
+    on="resource",
+    verbs=("list",),
+    applies=_is_stored,
+    mode="full",
+    needs=_NEEDS,
+)
+def list_version_expired(case: Case) -> Steps:
+    """Compact the store, and ask for what it forgot."""
+    yield from _compacted()
+    query = (("resourceVersion", str(_OLD)), ("resourceVersionMatch", "Exact"), ("limit", "1"))
+    reply: Reply = yield Ask("GET", case.collection(""), query, read=count_of_items)
+    _is_expired(reply)
+    expect(reply.get("status") in {"Expired", "Gone"}, f"the reason is {reply.get('status')}")
+
+
+@check(
+    "LIST-CONTINUE-EXPIRED",
+    MUST,
+    "A continue token of a state that is gone is a 410",
+    url=f"{CONCEPTS}#retrieving-large-results-sets-in-chunks",
+    quote="Like a watch operation, a continue token will expire after a short amount of time (by default 5 minutes) and"
+    " return a 410 Gone if more results cannot be returned.",
+    on="resource",
+    verbs=("list",),
+    applies=_is_stored,
+    mode="full",
+    needs=_NEEDS,
+)
+def list_continue_expired(case: Case) -> Steps:
+    """Compact the store, and continue a list of the state that it forgot."""
+    yield from _compacted()
+    plain = orjson.dumps({"v": "meta.k8s.io/v1", "rv": _OLD, "start": "a\u0000"})
+    token = base64.urlsafe_b64encode(plain).decode().rstrip("=")
+    reply: Reply = yield Ask("GET", case.collection(""), (("limit", "1"), ("continue", token)), read=count_of_items)
+    _is_expired(reply)
+    expect(reply.get("metadata", "continue"), "it gives no token to go on with from the present state")
+
+
+@check(
+    "WATCH-EXPIRED",
+    MUST,
+    "A watch from a state that is gone is a 410, by its status or an ERROR event",
+    url=f"{CONCEPTS}#efficient-detection-of-changes",
+    quote="When the requested watch operations fail because the historical version of that resource is not available,"
+    " clients must handle the case by recognizing the status code 410 Gone",
+    on="resource",
+    verbs=("watch",),
+    applies=_is_stored,
+    mode="full",
+    needs=_NEEDS,
+)
+def watch_expired(case: Case) -> Steps:
+    """Compact the store, and watch from the state that it forgot."""
+    yield from _compacted()
+    query = (("watch", "true"), ("resourceVersion", str(_OLD)), ("timeoutSeconds", "5"), case.selector)
+    reply: Reply = yield Ask("GET", case.collection(""), query, ends=bool, seconds=10.0)
+    if reply.status == _GONE:
+        return
+    expect(reply.status == _OK, f"it is answered {reply.said()}")
+    if not reply.events:
+        return  # served from what the server holds in memory: nothing of ours has changed since
+    expect(at(reply.events[0], "type") == "ERROR", f"the first event is {at(reply.events[0], 'type')}")
+    code = at(reply.events[0], "object", "code")
+    expect(code == _GONE, f"the ERROR event has code {code}")

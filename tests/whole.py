@@ -1,0 +1,167 @@
+"""The whole catalogue on healthy servers: every pair has its class, nothing fails, and nothing is left behind.
+
+As a program: `python whole.py [--version 1.36] [--all] [--identity NAME]`. `--all` serves every API (api/all=true).
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import tempfile
+import time
+from collections import Counter
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from audits import audit
+
+from conformance import checks, discovery
+from conformance.clusters import embedded
+from conformance.transport import Client
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from conformance.model import Cluster
+
+# What changes by itself while nobody does anything, and the reason.
+ALONE = {
+    "events": "controllers tell what they do",
+    "leases": "processes say that they are alive",
+    "clusterroles": "admin, edit and view are filled from others, as long as these are there",
+    "apiservices": "their status follows what is served",
+    "configmaps": "the authorities of authentication are published anew",
+    "storageversions": "servers say which version they store",
+}
+CONNECT = {"exec", "attach", "portforward", "proxy"}
+GONE = 90.0
+PAIRS = {("1.37", False): 660, ("1.37", True): 852}
+
+
+def objects(client: Client) -> dict[str, tuple[str, str]]:
+    """Give uid -> (where, resourceVersion) of everything that can be listed."""
+    found: dict[str, tuple[str, str]] = {}
+    for resource in discovery.discover(client).resources:
+        if resource.subresource or "list" not in resource.verbs:
+            continue
+        listed = client.get_json(f"{resource.prefix}/{resource.name}")
+        for item in listed.get("items") or ():
+            metadata = item["metadata"]
+            where = f"{resource.name}/{metadata.get('namespace', '')}/{metadata['name']}"
+            if "uid" in metadata:
+                found.setdefault(metadata["uid"], (where, metadata.get("resourceVersion", "")))
+    return found
+
+
+def residue(before: dict[str, tuple[str, str]], after: dict[str, tuple[str, str]]) -> tuple[list[str], list[str]]:
+    """Tell what is another than before: what may be by itself, and what may not."""
+    changed = {uid for uid in before.keys() | after.keys() if before.get(uid) != after.get(uid)}
+    said = sorted((after.get(uid) or before[uid])[0] for uid in changed)
+    alone = [where for where in said if where.partition("/")[0] in ALONE]
+    return alone, [where for where in said if where.partition("/")[0] not in ALONE]
+
+
+def settled(client: Client) -> dict[str, tuple[str, str]]:
+    """Wait until the run's namespaces are gone, and count what is there."""
+    until = time.monotonic() + GONE
+    while True:
+        found = objects(client)
+        if not any("/kc-" in where for where, _ in found.values()) or time.monotonic() > until:
+            return found
+        time.sleep(0.5)
+
+
+def classes(matrix: Any) -> dict[str, str]:
+    """Give each pair of resource and verb its class, by the checks that asked it."""
+    verdicts: dict[str, Counter[str]] = {}
+    for result in matrix["checks"]:
+        for endpoint in result["endpoints"]:
+            verdicts.setdefault(endpoint, Counter())[result["verdict"]] += 1
+    found = {}
+    for endpoint in matrix["endpoints"]:
+        if endpoint["virtual"] or endpoint["path"] or endpoint["scope"] not in {"own", "cluster"}:
+            continue
+        held = verdicts.get(endpoint["id"], Counter())
+        if held["fail"] or held["error"]:
+            found[endpoint["id"]] = "fail"
+        elif endpoint["subresource"] in CONNECT:
+            found[endpoint["id"]] = "needs a node" if held["pass"] else "not asked"
+        elif held["info"]:
+            found[endpoint["id"]] = "known quirk"
+        else:
+            found[endpoint["id"]] = "pass" if held["pass"] else "not asked"
+    return found
+
+
+def said(matrix: Any, minor: str, *, everything: bool) -> Iterator[str]:
+    """Print what came out; give a sentence for each thing that is wrong."""
+    pairs = classes(matrix)
+    counted = Counter(pairs.values())
+    print(f"{len(pairs)} pairs: " + ", ".join(f"{number} {name}" for name, number in counted.most_common()))
+    watch = sum(endpoint.endswith(":watch") for endpoint in pairs)
+    rbac = sum(endpoint.startswith("rbac.authorization.k8s.io/") for endpoint in pairs)
+    print(f"among them {watch} of watch and {rbac} of RBAC")
+    wanted = PAIRS.get((minor, everything))
+    if wanted is not None and len(pairs) != wanted:
+        yield f"{len(pairs)} pairs instead of {wanted}"
+    if counted["not asked"]:
+        left = ", ".join(endpoint for endpoint, name in pairs.items() if name == "not asked")
+        yield f"{counted['not asked']} pairs have no checked answer: {left}"
+    verdicts = Counter(result["verdict"] for result in matrix["checks"])
+    print(f"{len(matrix['checks'])} results: " + ", ".join(f"{n} {name}" for name, n in verdicts.most_common()))
+    by_check: dict[str, Counter[str]] = {}
+    for result in matrix["checks"]:
+        by_check.setdefault(result["id"], Counter())[result["verdict"]] += 1
+        if result["verdict"] in {"fail", "error", "not-evaluated"}:
+            yield f"{result['verdict']}: {result['id']} on {result['resource']}: {result['note']}"
+        if result["verdict"] == "info" and not result["note"].startswith("Q"):
+            yield f"{result['id']} on {result['resource']} is info and names no quirk"
+    for name in checks.catalogue():
+        held = by_check.get(name, Counter())
+        if not held["pass"]:
+            why = {result["note"] for result in matrix["checks"] if result["id"] == name}
+            print(f"  passed on nothing: {name}: {'; '.join(sorted(why))[:200]}")
+
+
+def whole(cluster: Cluster, reports: Path, arguments: Sequence[str], *, everything: bool) -> list[str]:
+    """Run an audit, and say what is wrong with it."""
+    with Client(cluster.admin) as client:
+        minor = ".".join(client.get_json("/version")["gitVersion"].removeprefix("v").split(".")[:2])
+        before = objects(client)
+        begun = time.monotonic()
+        done = audit(cluster, reports, "--checks", *arguments)
+        seconds = time.monotonic() - begun
+        alone, left = residue(before, settled(client))
+    matrix = done.matrix()
+    sent = matrix["run"]["requests"]["sent"]
+    held = len(matrix["checks"])
+    print(f"{matrix['cluster']['version']}: {held / seconds:.0f} checks and {sent / seconds:.0f} requests a second")
+    wrong = list(said(matrix, minor, everything=everything))
+    print(f"changed by themselves: {', '.join(sorted(Counter(w.partition('/')[0] for w in alone))) or 'nothing'}")
+    wrong += [f"left or changed: {where}" for where in left]
+    if done.code and not wrong:
+        wrong.append(f"the audit ended with {done.code}: {done.output[-1500:]}")
+    return wrong
+
+
+def main() -> int:
+    """Hold one server against the whole catalogue."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--version")
+    parser.add_argument("--all", action="store_true")
+    parser.add_argument("--identity", action="append", default=[])
+    given = parser.parse_args()
+    arguments = [part for name in given.identity for part in ("--identity", name)]
+    runtime = "api/all=true" if given.all else None
+    with (
+        embedded.running(given.version, runtime_config=runtime) as cluster,
+        tempfile.TemporaryDirectory() as folder,
+    ):
+        wrong = whole(cluster, Path(folder), arguments, everything=given.all)
+    for sentence in wrong[:200]:
+        print(f"WRONG {sentence}")
+    return 1 if wrong else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
