@@ -42,6 +42,7 @@ _STATUSES: tuple[Any, ...] = (
     {"attached": True},
     {"allocation": {}},
     {"storageHealth": {}},
+    {"poolCount": 7},
     {"message": "checked"},
 )
 

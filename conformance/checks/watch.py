@@ -10,7 +10,6 @@ from conformance.checks.asking import (
     LABELS_PAGE,
     MARK,
     OBJECT,
-    count_of_items,
     label_patch,
     merge,
     version_of,
@@ -360,19 +359,3 @@ def watch_version_old(case: Case) -> Steps:
         return
     expect(watched.status == _OK, f"it is answered {watched.said()}")
     expect((("ADDED", name) in [(kind, of) for kind, of, _ in told(watched)]), "it leaves the object's creation out")
-
-
-@check(
-    "WATCH-VERSION-INVALID",
-    MUST,
-    "A watch from a resourceVersion that is none is refused as 400",
-    url=f"{CONCEPTS}#semantics-for-watch",
-    quote="the resourceVersion parameter has to be one that the server gave",
-    on="resource",
-    verbs=("watch",),
-)
-def watch_version_invalid(case: Case) -> Steps:
-    """Watch from a word."""
-    query = (("watch", "true"), ("resourceVersion", "yesterday"), ("timeoutSeconds", "1"))
-    reply: Reply = yield Ask("GET", case.collection(), query, read=count_of_items)
-    expect(reply.status == _BAD, f"it is answered {reply.status}")
