@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from conformance.model import Cluster
 
-CHOSEN = "test_contract and (v1/configmaps or deployments/s or storageclasses or AUDIT-ID or AUTH-TOKEN) and not SLOW"
+CHOSEN = "test_contract and (v1/configmaps or deployments/s or v1/events or AUDIT-ID or AUTH-TOKEN)"
 
 
 @pytest.fixture(scope="module")

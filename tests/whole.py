@@ -13,6 +13,7 @@ from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import audits
 from audits import audit
 
 from conformance import checks, discovery
@@ -35,6 +36,7 @@ ALONE = {
 }
 CONNECT = {"exec", "attach", "portforward", "proxy"}
 GONE = 90.0
+audits.MINUTES = 40 * 60.0  # on a machine that others use, too
 PAIRS = {("1.37", False): 660, ("1.37", True): 852}
 
 

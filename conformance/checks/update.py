@@ -367,12 +367,12 @@ def update_unchanged(case: Case) -> Steps:
     name = made.get("metadata", "name")
     # The first write of this client enters it among the managers; the second has nothing to say.
     for _ in range(_TRIES):
-        current: Reply = yield get(case, name, managed=True)
+        current: Reply = yield get(case, name)
         first: Reply = yield put(case, name, current.body)
         if first.status == _CONFLICT:
             continue
         need(first.ok, f"the update is answered {first.said()}")
-        again: Reply = yield get(case, name, managed=True)
+        again: Reply = yield get(case, name)
         reply: Reply = yield put(case, name, again.body)
         if reply.status == _CONFLICT:
             continue
