@@ -42,12 +42,6 @@ def _of_the_past(seen: Seen, _: Memory) -> Any:
     }
 
 
-def _first(seen: Seen, _: Memory) -> Any:
-    """Read the first event: its type, and the code of a Status."""
-    event = at(seen.document, 0)
-    return {"type": at(event, "type"), "code": at(event, "object", "code")}
-
-
 def _is_expired(reply: Reply) -> None:
     expect(reply.status == _GONE, f"it is answered {reply.said() or reply.status}")
 
@@ -95,28 +89,3 @@ def list_continue_expired(case: Case) -> Steps:
     reply: Reply = yield Ask("GET", case.collection(""), (("limit", "1"), ("continue", token)), read=_of_the_past)
     _is_expired(reply)
     expect(reply.get("continues"), "it gives no token to go on with from the present state")
-
-
-@check(
-    "WATCH-EXPIRED",
-    MUST,
-    "A watch from a state that is gone is a 410, by its status or an ERROR event",
-    url=f"{CONCEPTS}#efficient-detection-of-changes",
-    quote="When the requested watch operations fail because the historical version of that resource is not available,"
-    " clients must handle the case by recognizing the status code 410 Gone",
-    on="resource",
-    verbs=("watch",),
-    applies=_is_read_from_the_store,
-    mode="full",
-    needs=_NEEDS,
-)
-def watch_expired(case: Case) -> Steps:
-    """Compact the store, and watch from the state that it forgot."""
-    yield from _compacted()
-    query = (("watch", "true"), ("resourceVersion", str(_OLD)), ("timeoutSeconds", "5"), case.selector)
-    reply: Reply = yield Ask("GET", case.collection(""), query, ends=bool, seconds=10.0, read=_first)
-    if reply.status == _GONE:
-        return
-    expect(reply.status == _OK, f"it is answered {reply.said() or reply.status}")
-    expect(reply.get("type") == "ERROR", f"the first event is {reply.get('type')}")
-    expect(reply.get("code") == _GONE, f"the ERROR event has code {reply.get('code')}")
