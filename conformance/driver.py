@@ -151,7 +151,7 @@ class Driven:
             if self._validate is not None and "audit-id" in answer.headers:
                 problems = self._validate(each.request, answer, events)
                 if problems:
-                    reply = replace(reply, problems=tuple(map(self._reader.ledger.mask_text, problems)))
+                    reply = replace(reply, problems=tuple(sorted(map(self._reader.ledger.mask_text, problems))))
             self.exchanges.append(Exchange(each.ask, reply, answer.seconds))
             replies.append(reply)
         self._step(tuple(replies) if self._several else replies[0])

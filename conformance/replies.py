@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from conformance.scripts import Case
 
 _MESSAGE = 4096
-_KEPT_HEADERS = ("content-type", "etag", "allow", "location", "cache-control", "retry-after", "content-length")
+_KEPT_HEADERS = ("content-type", "etag", "allow", "location", "cache-control", "retry-after")
 _ERRORS = 400
 _UPGRADE = (
     ("Connection", "Upgrade"),
@@ -31,6 +31,7 @@ _UPGRADE = (
 _UID = re.compile(r"\b[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}\b")
 _MOMENT = re.compile(r"\b\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?(?:Z|[+-]\d\d:\d\d)")
 _VOLUME = re.compile(r"\bkube-api-access-[a-z0-9]{5}\b")  # the name that admission gives to a pod's token volume
+_STATES = re.compile(r"(?<=current: )\d+|(?<=version: )\d+ \(\d+\)")  # in messages: how far the server is by now
 _PATTERNS = (("uid", _UID), ("time", _MOMENT), ("volume", _VOLUME))
 # Keys whose values the server chooses; the word is the same for one value wherever it stands.
 _CHOSEN = {
@@ -91,6 +92,13 @@ class Ledger:
                 text = pattern.sub(lambda found, kind=kind: self.word(kind, found[0]), text)  # type: ignore[misc]
         return text
 
+    def state(self, version: str, *, known: bool) -> str:
+        """Give the placeholder of a list's resourceVersion: a new one, unless it is that of a list `known` before."""
+        if known and ("list", version) in self._words:
+            return self._words["list", version]
+        self._words.pop(("list", version), None)
+        return self.word("list", version)
+
     def moment(self, place: str, real: str) -> str:
         """Give the placeholder of a moment by where it stands: whether two are in one second is chance."""
         known = self._words.get((place, real))
@@ -122,9 +130,13 @@ class Ledger:
 
     def mask_known(self, text: str) -> str:
         """Take out of a message what the patterns do not tell: values that stand in the ledger already."""
-        text = self.mask_text(text)
+        text = _STATES.sub("{now}", self.mask_text(text))
         for (kind, real), word in self._words.items():
-            if kind in {"rv", "ip", "port", "continue", "generated"} and len(str(real)) > 1 and str(real) in text:
+            if (
+                kind in {"rv", "list", "ip", "port", "continue", "generated"}
+                and len(str(real)) > 1
+                and str(real) in text
+            ):
                 text = re.sub(rf"(?<!\w){re.escape(str(real))}(?!\w)", word, text)
         return text
 
@@ -190,8 +202,6 @@ class Reader:
         found = {name: response.headers[name] for name in _KEPT_HEADERS if name in response.headers}
         if "etag" in found:
             found["etag"] = self.ledger.word("etag", found["etag"])
-        if "content-length" in found:
-            found["content-length"] = "0" if found["content-length"] == "0" else "some"
         return {name: self.ledger.mask_text(value) for name, value in found.items()}
 
     def _events(self, ask: Ask, events: list[bytes]) -> list[Any]:
@@ -219,10 +229,31 @@ class Reader:
             return {
                 "kind": document.get("kind"),
                 "apiVersion": document.get("apiVersion"),
-                "metadata": self.ledger.mask(document["metadata"]),
+                "metadata": self._of_list(ask, document["metadata"]),
                 "items": [self._object(ask, item) for item in items if self._is_own(item)],
             }
         return self._object(ask, document)
+
+    def _of_list(self, ask: Ask, metadata: Any) -> Any:
+        """Mask what a list says of itself; whether two lists are of one state is chance, unless one follows another."""
+        if not isinstance(metadata, dict):
+            return None
+        follows = any(name in {"continue", "resourceVersion"} for name, _ in ask.query)
+        version = metadata.get("resourceVersion")
+        kept = self.ledger.mask({key: value for key, value in metadata.items() if key != "resourceVersion"})
+        return kept | ({"resourceVersion": self.ledger.state(version, known=follows)} if version else {})
+
+    def _foreign(self, item: Any) -> Any:
+        """Keep of what others made its kind and name, and of a bookmark its resourceVersion and what it says."""
+        kept: dict[str, Any] = {}
+        name, version = at(item, "metadata", "name"), at(item, "metadata", "resourceVersion")
+        if name:
+            kept["name"] = self.ledger.mask(name)
+        if version:
+            kept["resourceVersion"] = self.ledger.state(str(version), known=False)
+        if at(item, "metadata", "annotations", _STREAMED) is not None:
+            kept["annotations"] = {_STREAMED: str(item["metadata"]["annotations"][_STREAMED])}
+        return {key: self.ledger.mask(item[key]) for key in ("kind", "apiVersion") if key in item} | {"metadata": kept}
 
     def _is_own(self, item: Any) -> bool:
         metadata = at(item, "metadata")
@@ -239,15 +270,7 @@ class Reader:
         if item.get("kind") == "Status":
             return self._kept(ask, item, _NO_RESPONSE)
         if not self._is_own(item):
-            metadata = {
-                key: item["metadata"][key]
-                for key in ("name", "resourceVersion")
-                if isinstance(item.get("metadata"), dict) and key in item["metadata"]
-            }
-            if at(item, "metadata", "annotations", _STREAMED) is not None:
-                metadata["annotations"] = {_STREAMED: item["metadata"]["annotations"][_STREAMED]}
-            plain = {key: item[key] for key in ("kind", "apiVersion") if key in item} | {"metadata": metadata}
-            return self.ledger.mask(plain)
+            return self._foreign(item)
         metadata = dict(item["metadata"])
         if not ask.managed:
             metadata.pop("managedFields", None)

@@ -103,12 +103,10 @@ def _whole(seen: Seen, memory: Memory) -> object:
     names = [
         (at(item, "metadata", "namespace"), at(item, "metadata", "name")) for item in at(seen.document, "items") or ()
     ]
-    remaining = at(seen.document, "metadata", "remainingItemCount") or 0
     return {
         "reason": at(seen.document, "reason"),
         "twice": len(paged) - len(set(paged)),
         "sameStart": names[: len(paged)] == paged,
-        "left": len(names) + int(remaining) - len(paged),
     }
 
 
