@@ -48,6 +48,7 @@ _CHOSEN = {
 }
 _STREAMED = "k8s.io/initial-events-end"  # on the bookmark that ends a streaming list
 _WRITTEN = "{moment}"  # when a manager wrote: equal or not is chance, and nobody sends it back
+_TOLD = frozenset({"rv", "list", "ip", "port", "continue", "generated"})  # what messages speak of
 _SECRET = frozenset({"data", "stringData"})
 
 

@@ -22,7 +22,8 @@ if TYPE_CHECKING:
 
     from conformance.model import Cluster
 
-CHOSEN = "test_contract and (v1/configmaps or deployments/s or v1/events or AUDIT-ID or AUTH-TOKEN)"
+# Not events: controllers write them as they like, so that no two lists of all of them are the same.
+CHOSEN = "test_contract and (v1/configmaps or deployments/s or AUDIT-ID or AUTH-TOKEN)"
 
 
 @pytest.fixture(scope="module")
