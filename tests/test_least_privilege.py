@@ -90,7 +90,8 @@ def test_what_the_authorizer_was_asked(line: dict[str, Any], expected: Attribute
 
 
 def test_who_impersonates_uses_that_right_too(tmp_path: Path) -> None:
-    as_account: dict[str, Any] = {"username": "system:serviceaccount:web:app", "groups": ["system:serviceaccounts", "extra"]}
+    groups = ["system:serviceaccounts", "extra"]
+    as_account: dict[str, Any] = {"username": "system:serviceaccount:web:app", "groups": groups}
     found = log(tmp_path / "audit.log", event("list", impersonatedUser=as_account, namespace="web"))
     assert set(found.users["alice"].times) == {
         Attributes("impersonate", resource="serviceaccounts", namespace="web", name="app"),
