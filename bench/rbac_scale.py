@@ -1,4 +1,4 @@
-"""How long a whole big cluster takes: loading, full matrix, who-can, escalation paths; and that it is right.
+"""How long a whole big cluster takes: loading, full matrix, who-can, paths, risks; and that it is right.
 
 python -m bench.rbac_scale [FOLDER]
 """
@@ -27,6 +27,9 @@ from conformance.rbac.escalation_rights import account
 from conformance.rbac.matrix import WholeMatrix
 from conformance.rbac.resolver import Resolver, Who
 from conformance.rbac.whocan import WhoCan
+from conformance.risks import catalogue
+from conformance.risks.finding import Wording
+from conformance.risks.scan import Scan
 
 DRAWN = 100_000
 DRAWN_PEOPLE = 1_000
@@ -163,6 +166,15 @@ def main() -> None:
     print(f"escalation graph: {built - begun}; {len(graph.actors)} subjects, {edges} steps")
     print(f"escalation paths to cluster-admin and to one account: {ended - built}; {len(found)} paths")
     print(f"peak with escalation paths: {peak_mb():.0f} MB")
+    begun = _now()
+    scan = Scan(catalogue())
+    ready = _now()
+    hits = scan.hits(rbac)
+    looked = _now()
+    findings = Wording(scan.rights).findings(hits)
+    print(f"risk rules: {ready - begun}; {len(scan.risks)} of them")
+    print(f"risks: {looked - ready}; {len(hits)} hits")
+    print(f"findings worded: {_now() - looked}; {len(findings)}; peak {peak_mb():.0f} MB")
     gc.enable()
     drawn, allowed = compare(rbac, matrix)
     print(f"{drawn} cells drawn equal the readable evaluator, {allowed / drawn:.0%} of them allowed")

@@ -46,6 +46,8 @@ class Wording:
         self._namespaces = namespaces or {}
         self._identities = {identity.user: identity.name for identity in identities}
         self._places = places or {}
+        self._words: dict[int, str] = {}
+        self._ids: dict[tuple[int, str], tuple[str, ...]] = {}
 
     def finding(self, hit: Hit) -> Finding:
         """Word one hit."""
@@ -60,7 +62,7 @@ class Wording:
             title=risk.title,
             identity=self._identity(hit),
             witness=Witness("rbac", self._text(hit), path),
-            evidence=tuple(dict.fromkeys(self._evidence(hit))),
+            evidence=self._evidence(hit),
             description=risk.attacker,
             fix=risk.fix,
             references=risk.references,
@@ -85,7 +87,10 @@ class Wording:
         said = f"{hit.binding} gives {hit.subject} the {hit.role}"
         if hit.bits:
             verb = "allow" if len(hit.numbers) > 1 else "allows"
-            said += f", whose {numbers} {verb} {'; '.join(self._rights.words(hit.bits))}"
+            words = self._words.get(hit.bits)
+            if words is None:
+                words = self._words[hit.bits] = "; ".join(self._rights.words(hit.bits))
+            said += f", whose {numbers} {verb} {words}"
         elif numbers:
             said += f", whose {numbers} {'say' if len(hit.numbers) > 1 else 'says'} so"
         if hit.names:
@@ -95,14 +100,21 @@ class Wording:
             said += f"; with {_some([str(other) for other in hit.others])}"
         return f"{said} ({hit.made})" if hit.made else said
 
-    def _evidence(self, hit: Hit) -> Iterable[str]:
-        for number in bits_of(hit.bits):
-            point = self._rights.axis.points[number]
-            rows = self._rows.get((point.group, point.plural, point.verb, point.path))
-            if rows:
-                yield from (row.id for row in rows if self._covers(row, hit.namespace))
-            elif not self._rows:
-                yield self._endpoint(point, hit.namespace).id
+    def _evidence(self, hit: Hit) -> tuple[str, ...]:
+        """Give the rows that show it: of the run, or as they would be called."""
+        key = hit.bits, hit.namespace
+        found = self._ids.get(key)
+        if found is None:
+            points = (self._rights.axis.points[number] for number in bits_of(hit.bits))
+            ids = (row for point in points for row in self._rows_of(point, hit.namespace))
+            found = self._ids[key] = tuple(dict.fromkeys(ids))
+        return found
+
+    def _rows_of(self, point: Point, namespace: str) -> Iterable[str]:
+        if not self._rows:
+            return (self._endpoint(point, namespace).id,)
+        rows = self._rows.get((point.group, point.plural, point.verb, point.path), ())
+        return (row.id for row in rows if self._covers(row, namespace))
 
     def _covers(self, row: Endpoint, namespace: str) -> bool:
         if not namespace:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from conformance.rbac.resolver import Binding, Subject
     from conformance.risks.rule import Risk
 
+_PLAIN = re.compile(r"[\w.\-/:]*", re.ASCII)
 _ODD = re.compile(r"[^\w.\-/:]", re.ASCII)
 _PLACEHOLDER = re.compile(r"\{(own|other|run)\}")  # of what a run made itself
 
@@ -55,11 +57,14 @@ class Hit:
         return ":".join(parts)
 
 
+@lru_cache(maxsize=1 << 17)  # a large cluster's subjects and bindings come again in finding after finding
 def _joined(*parts: str) -> str:
     return "/".join(spelled(part) for part in parts if part)
 
 
 def spelled(text: str) -> str:
     """Give a text in the letters of ids, any other byte as `+` and two hexadecimal digits; placeholders as words."""
+    if _PLAIN.fullmatch(text):
+        return text
     text = _PLACEHOLDER.sub(r"\1", text)
     return _ODD.sub(lambda odd: "".join(f"+{byte:02x}" for byte in odd[0].encode("utf-8", "replace")), text)

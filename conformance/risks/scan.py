@@ -100,7 +100,8 @@ class Scan:
                 found += CHECKS[risk.match.check](risk, look)
         unique = {hit.id: hit for hit in reversed(found)}
         order = {risk.id: number for number, risk in enumerate(self.risks)}
-        return tuple(sorted(unique.values(), key=lambda hit: (_RANK[hit.severity], order[hit.risk.id], hit.id)))
+        ranked = sorted((_RANK[hit.severity], order[hit.risk.id], name) for name, hit in unique.items())
+        return tuple(unique[name] for _, _, name in ranked)
 
     def _of_role(self, rules: tuple[Rule, ...], held: Held, place: str) -> Iterator[_Found]:
         """Give what a role comes to in a place: "" the whole cluster, "*" any namespace, or one namespace."""
