@@ -12,7 +12,7 @@ const PAGES = {
   paths: {
     entries: ({ paths }) => (paths || []).map((it, number) => ({
       it: { ...it, number },
-      text: `${it.id} ${it.source} ${it.target} ${it.steps.map(({ means }) => means).join(' ')}`,
+      text: [it.id, it.source, it.target, ...it.steps.flatMap(({ means, target }) => [means, target])].join(' '),
       fields: { risk: it.severity, from: it.source, to: it.target, means: it.steps.map(({ means }) => means), proof: it.refused ? 'refused' : weakest(it) },
     })),
     noun: 'paths',
