@@ -66,11 +66,18 @@ def desk(
 
 def _run(line: str, monkeypatch: pytest.MonkeyPatch) -> int:
     words = shlex.split(line.partition(" || ")[0])
-    if words[0] == "cat":
-        monkeypatch.setattr("sys.stdin", io.StringIO(Path(words[1]).read_text("utf-8")))
-        words = words[words.index("|") + 1 :]
+    if "<" in words:
+        monkeypatch.setattr("sys.stdin", io.StringIO(Path(words[-1]).read_text("utf-8")))
+        words = words[:-2]
     assert words[0] == "kube-conformance", line
     return cli.run(words[1:])
+
+
+def test_a_snapshot_of_a_context(desk: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    assert cli.run(["snapshot", "--context", "staging", "-o", "frozen"]) == 0
+    assert (desk / "frozen" / "snapshot.json.gz").exists()
+    assert capfd.readouterr().out.startswith("frozen: https://")
+    assert cli.run(["snapshot", "--context", "elsewhere", "-o", "frozen"]) == 4
 
 
 def test_the_page(desk: Path, monkeypatch: pytest.MonkeyPatch) -> None:
