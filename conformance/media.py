@@ -6,6 +6,7 @@ https://github.com/kubernetes/apimachinery/blob/master/pkg/runtime/generated.pro
 
 from __future__ import annotations
 
+import base64
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
@@ -19,6 +20,7 @@ JSON, YAML, CBOR = "application/json", "application/yaml", "application/cbor"
 PROTOBUF = "application/vnd.kubernetes.protobuf"
 MAGIC = b"k8s\x00"
 CBOR_TAG = b"\xd9\xd9\xf7"  # RFC 8949, 3.4.6: what follows describes itself as CBOR
+_AS_BASE64 = 22  # the tag of bytes that JSON writes as base64
 _VARINT, _BYTES = 0, 2  # wire types
 _FIXED = {1: 8, 5: 4}
 
@@ -96,7 +98,9 @@ def _cbor(body: bytes) -> Any:
 
 
 def _texts(value: Any) -> Any:
-    """Make texts of byte strings: the API server writes texts so."""
+    """Make texts of byte strings: the server writes texts so, and tags what is base64 in JSON (RFC 8949, 3.4.5.2)."""
+    if getattr(value, "tag", None) == _AS_BASE64 and isinstance(value.value, bytes):
+        return base64.b64encode(value.value).decode()
     if isinstance(value, bytes):
         return value.decode("utf-8", "replace")
     if isinstance(value, dict):

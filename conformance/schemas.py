@@ -158,6 +158,8 @@ class Schemas:
                 found = None if response.cut else self._problems(request, response)
         except media.Unreadable as why:
             found = [str(why)]
+        except (TypeError, ValueError):  # of the validator: CBOR and YAML have more than JSON has
+            found = ["the body holds what JSON does not have"]
         subject = subject_of(request.path)
         if found:
             found = [f"{request.path}: {each}" if subject == SERVER else each for each in found[:_SHOWN]]

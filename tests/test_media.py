@@ -20,6 +20,7 @@ BODY = media.MAGIC + field(1, field(1, b"v1") + field(2, b"Pod")) + field(2, OBJ
         ("application/json; charset=utf-8", b'{"a": [1, null]}', {"a": [1, None]}),
         ("application/yaml", b"a: [1, null]\nwhen: 2026-01-01\n", {"a": [1, None], "when": "2026-01-01"}),
         ("application/cbor", media.CBOR_TAG + cbor2.dumps({b"a": [1, b"x"]}), {"a": [1, "x"]}),
+        ("application/cbor", media.CBOR_TAG + cbor2.dumps({"a": cbor2.CBORTag(22, b"x")}), {"a": "eA=="}),
         ("application/vnd.kubernetes.protobuf", BODY, {"apiVersion": "v1", "kind": "Pod"}),
     ],
 )

@@ -176,6 +176,11 @@ def test_what_is_not_documented_is_said_without_values(spec: Json, problem: str)
         ),
         (ask(), answer([]), ("a list where an object is documented",)),
         (ask(), answer(b"{"), ("the body is no JSON: unexpected end of data",)),
+        (
+            ask(accept="application/yaml"),
+            answer(b"apiVersion: example.com/v1\nkind: Thing\nspec: {1: 2}", content="application/yaml"),
+            ("the body holds what JSON does not have",),
+        ),
         (ask(), answer(thing(), 202), ("GET answers 202, which is not documented",)),
         (
             ask(),
