@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import audits
+import hypothesis
 import pytest
 import yaml
 
@@ -22,6 +23,11 @@ if TYPE_CHECKING:
 # Whoever runs the tests in the background of a shell has SIGINT ignored, which every program that they start would
 # inherit: those that are to be interrupted would wait for ever.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+# How long an example takes to draw says how busy the machine is, and nothing of what is tested.
+hypothesis.settings.register_profile(
+    "shared machine", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+)
+hypothesis.settings.load_profile("shared machine")
 
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
