@@ -12,7 +12,11 @@ _GADGETS = "kc-{run}.kube-conformance.io/v1/gadgets"
 
 CAUGHT_BY: Mapping[str, tuple[str, ...]] = {
     "no-chunks": (f"LIST-LIMIT|{_MAPS}", f"LIST-CONTINUE|{_MAPS}"),
-    "first-chunk-again": (f"LIST-CONTINUE|{_MAPS}", f"LIST-CONTINUE-FORGED|{_MAPS}"),
+    "first-chunk-again": (
+        f"LIST-CONTINUE|{_MAPS}",
+        f"LIST-CONTINUE-FORGED|{_MAPS}",
+        "LIST-CONTINUE-EXPIRED|v1/events",
+    ),
     "chunk-loses-one": (f"LIST-CONTINUE|{_MAPS}", f"LIST-LIMIT|{_MAPS}"),
     "one-too-many-remain": (f"LIST-REMAINING|{_MAPS}",),
     "list-without-version": (f"LIST-VERSION|{_MAPS}",),
@@ -24,7 +28,7 @@ CAUGHT_BY: Mapping[str, tuple[str, ...]] = {
     "out-of-order": (f"WATCH-ORDER|{_MAPS}", f"WATCH-SELECTOR|{_MAPS}"),
     "changed-as-added": (f"WATCH-ORDER|{_MAPS}",),
     "no-bookmarks": (f"WATCH-LIST|{_MAPS}", f"WATCH-BOOKMARK|{_MAPS}"),
-    "watch-from-now": (f"WATCH-ORDER|{_MAPS}", f"WATCH-VERSION-INVALID|{_MAPS}"),
+    "watch-from-now": (f"WATCH-ORDER|{_MAPS}",),
     "unconditional-update": (f"UPDATE-STALE|{_MAPS}",),
     "future-is-now": (f"LIST-VERSION-FUTURE|{_MAPS}", f"LIST-VERSION-EXACT|{_MAPS}", f"LIST-VERSION-INVALID|{_MAPS}"),
     "dry-run-creates": (f"CREATE-DRY-RUN|{_MAPS}",),

@@ -37,7 +37,7 @@ STALE_CACHE = Mutation(
 EXACT_IS_NEWEST = Mutation(
     "exact-is-newest",
     "answers with the newest state where an exact one is asked for",
-    (f"LIST-VERSION-EXACT|{_MAPS}",),
+    (f"LIST-VERSION-EXACT|{_MAPS}", "LIST-VERSION-EXPIRED|v1/events"),
     bend=moved(
         calls("list", when=asks("resourceVersionMatch", "Exact")), query=("resourceVersion", "resourceVersionMatch")
     ),

@@ -9,7 +9,6 @@ from mutations.mutation import (
     asks,
     calls,
     calls_it,
-    deaf_to,
     drops,
     hears,
     instead,
@@ -92,10 +91,4 @@ LONG_AGO_IS_A_MISTAKE = Mutation(
     "refuses a watch from long ago as 400",
     (f"WATCH-VERSION-OLD|{_MAPS}",),
     flip=instead(calls("watch", when=asks("resourceVersion", "1")), 400, status("BadRequest", 400), only={200, 410}),
-)
-WATCH_FROM_A_WORD = Mutation(
-    "watch-from-a-word",
-    "watches from now where the resourceVersion is a word",
-    (f"WATCH-VERSION-INVALID|{_MAPS}",),
-    bend=deaf_to("resourceVersion", when=calls("watch", when=asks("resourceVersion", "yesterday"))),
 )
