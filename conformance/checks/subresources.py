@@ -246,7 +246,9 @@ def status_update(case: Case) -> Steps:
     for _ in range(_TRIES):
         current: Reply = yield Ask("GET", _main(case, name))
         need(current.ok, f"the object is answered {current.said()}")
-        reply: Reply = yield Ask("PUT", case.item(name), body=current.body | {"status": wanted})
+        # Beside what a controller has written by now, which may not be taken away (collisionCount).
+        sent = (current.get("status") or {}) | wanted
+        reply: Reply = yield Ask("PUT", case.item(name), body=current.body | {"status": sent})
         if reply.status == _CONFLICT:
             continue
         expect(reply.status == _OK, f"it is answered {reply.said()}")
