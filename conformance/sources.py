@@ -6,6 +6,7 @@ stream of documents; Helm's `# Source:` comment names the file that a document c
 
 from __future__ import annotations
 
+import contextlib
 import re
 import sys
 from dataclasses import dataclass
@@ -104,6 +105,11 @@ class _Reader:
             for letter, pairs in base.yaml_implicit_resolvers.items()
         }
         self._load, self._loader = yaml.load, Loader
+        self._plain: Any = None
+        if hasattr(yaml, "CSafeLoader"):
+            from conformance.quickyaml import Plain  # noqa: PLC0415  # it needs libyaml
+
+            self._plain = Plain(lambda text: yaml.load(text, Loader))  # noqa: S506  # a safe loader's own
         self._known: dict[str, Any] = {}
 
     def content(self, file: Path, line: int, chunk: str) -> Any:
@@ -113,6 +119,14 @@ class _Reader:
             found = self._known[chunk] = self._parsed(file, line, chunk)
         return found
 
+    def _read(self, chunk: str) -> Any:
+        if self._plain is not None:
+            from conformance.quickyaml import NotPlainError  # noqa: PLC0415
+
+            with contextlib.suppress(NotPlainError):
+                return self._plain.read(chunk)
+        return self._load(chunk, self._loader)
+
     def _parsed(self, file: Path, line: int, chunk: str) -> Any:
         if chunk.lstrip().startswith("{"):
             try:
@@ -120,7 +134,7 @@ class _Reader:
             except orjson.JSONDecodeError:
                 pass  # it may be YAML's own way to write a mapping
         try:
-            return self._load(chunk, self._loader)
+            return self._read(chunk)
         except self._yaml_error as problem:
             mark = getattr(problem, "problem_mark", None)
             what = getattr(problem, "problem", None) or "it can't be read"
