@@ -217,7 +217,9 @@ def update_absent(case: Case) -> Steps:
 
 
 def _has_immutable(subject: Subject) -> bool:
-    return subject.sample is not None and subject.sample.immutable is not None
+    # A definition may change in everything until it is established, which comes a moment after it is made.
+    established = subject.resource is not None and subject.resource.name != "customresourcedefinitions"
+    return established and subject.sample is not None and subject.sample.immutable is not None
 
 
 @check(
