@@ -9,7 +9,7 @@ import matrices
 import pytest
 from moments_made import ACCOUNT, binding, bound, changes, found, moment, role, rule
 
-from conformance.model import Answer, Rbac
+from conformance.model import Answer, Rbac, Verdict
 
 THINGS, SECRETS = catalogs.resource("things"), catalogs.resource("secrets")
 SERVED = (THINGS, SECRETS)
@@ -112,3 +112,5 @@ def test_cells_of_runs() -> None:
     assert {"cell-gained", "cell-lost"} <= told
     unknown = tuple(replace(cell, effective=Answer.UNKNOWN) for cell in one.cells)
     assert "unknown" in changes(before, moment(matrix=replace(one, cells=unknown)))
+    idle = moment(matrix=replace(one, cells=tuple(replace(it, verdict=Verdict.NOT_APPLICABLE) for it in unknown)))
+    assert "unknown" not in changes(idle, idle)

@@ -15,7 +15,9 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.option("--to", "version", required=True, metavar="VERSION", help="The target, as 1.37 or 1.37.2.")
-@click.option("--from", "source", type=click.Path(path_type=Path), metavar="DIR", help="A snapshot, or a run.")
+@click.option(
+    "--from", "source", type=click.Path(path_type=Path), metavar="FROM", help="A snapshot, a run, or a context."
+)
 @click.option("--kubeconfig", metavar="FILE", help="Of a live cluster, read only; else KUBECONFIG.")
 @click.option("--context", metavar="NAME", help="The context of the kubeconfig; else the current one.")
 @click.option("--emulated", is_flag=True, help="Let the newest server emulate the target instead of having its own.")
@@ -50,6 +52,8 @@ def command(version: str, source: Path | None, expectations: Path | None, **opti
     from conformance.report.differences import Comparison  # noqa: PLC0415
 
     agreed, render = agreed_terms(options), rendering(options["form"])
+    if source is not None and not source.exists():
+        source, options["context"] = None, str(source)
     with TemporaryDirectory() as folder:
         taken = moments.read(source) if source else _live(options, Path(folder))
         with rehearsal.rehearsed(taken, version, emulate=options["emulated"], say=announce) as done:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from conformance.compare import differs
 from conformance.compare.danger import dangerous
-from conformance.model import Answer, Attributes, Identity
+from conformance.model import Answer, Attributes, Identity, Verdict
 from conformance.oracles.rules import Rules
 from conformance.rbac.algebra import Axis, bits_of, points_of, union
 from conformance.rbac.predicates import Rule
@@ -244,8 +244,8 @@ def _cells(before: Moment, after: Moment, told: frozenset[tuple[str, str, str]])
     needed = _expected(after)
     for cell in new.cells:
         was = known.get((cell.endpoint, cell.identity))
-        if was is None:
-            continue
+        if was is None or Verdict.NOT_APPLICABLE in {was.verdict, cell.verdict}:
+            continue  # there was nothing to decide: somebody without a name has no virtual verbs
         states = was.effective, cell.effective
         subject = f"{cell.endpoint}[{cell.identity}]"
         if Answer.UNKNOWN in states:

@@ -78,6 +78,8 @@ def test_a_snapshot_of_a_context(desk: Path, capfd: pytest.CaptureFixture[str]) 
     assert (desk / "frozen" / "snapshot.json.gz").exists()
     assert capfd.readouterr().out.startswith("frozen: https://")
     assert cli.run(["snapshot", "--context", "elsewhere", "-o", "frozen"]) == 4
+    assert cli.run(["snapshot", "--cluster", "embedded", "--context", "nobody", "-o", "frozen"]) == 4
+    assert cli.run(["rehearse", "--to", "1.37", "--from", "elsewhere"]) == 4
 
 
 def test_the_page(desk: Path, monkeypatch: pytest.MonkeyPatch) -> None:
