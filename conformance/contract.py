@@ -86,6 +86,17 @@ def result(
     )
 
 
+def is_known(check_id: str) -> bool:
+    """Say whether the catalogue has this check; a saved run may be of another version."""
+    return check_id in catalogue()
+
+
+def unknown(each: Planned, asked_by: str) -> CheckResult:
+    """Make the result of a check that this version does not have: nobody can say any more what its answers mean."""
+    why = "this version of kube-conformance has no such check; audit again"
+    return CheckResult(each.check, "INFO", each.subject.id, asked_by, (), Verdict.NOT_EVALUATED, why)
+
+
 def gathers(check_id: str) -> bool:
     """Say whether a check's result holds what other answers of the run have shown."""
     return bool(catalogue()[check_id].gathers)

@@ -126,6 +126,7 @@ class Engine:
         self._flying: dict[pycurl.Curl, _Work] = {}
         self._ready: deque[_Work] = deque()
         self._later: list[tuple[float, int, _Work]] = []
+        self._finished: deque[tuple[pycurl.Curl, str | None, int]] = deque()  # and not looked at yet
         self._ticket = count()
         self._begun: dict[str, _Begun] = {}
         self._rows: Iterator[Row | Planned] = iter(())
@@ -266,16 +267,15 @@ class Engine:
         return kind(handle, access, sending.request, enough=sending.enough, opened=opened, seconds=sending.seconds)
 
     def _collect(self) -> int:
-        done = 0
-        while True:
+        left = 1
+        while left:
             left, fine, failed = self._multi.info_read()
-            for handle in fine:
-                self._arrived(handle, None, 0)
-            for handle, code, text in failed:
-                self._arrived(handle, text or f"libcurl error {code}", code)
-            done += len(fine) + len(failed)
-            if not left:
-                return done
+            self._finished.extend((handle, None, 0) for handle in fine)
+            self._finished.extend((handle, text or f"libcurl error {code}", code) for handle, code, text in failed)
+        done = len(self._finished)
+        while self._finished:  # what is left when one of them breaks is taken by the next look
+            self._arrived(*self._finished.popleft())
+        return done
 
     def _arrived(self, handle: pycurl.Curl, error: str | None, code: int) -> None:
         work = self._flying.pop(handle)
@@ -305,8 +305,8 @@ class Engine:
             self._take(driven)
             return
         begun = self._begun[work.row]
+        begun.left -= 1  # first: nobody shall wait for an answer that could not be read
         begun.answers[work.key] = self._read(work, response)
-        begun.left -= 1
 
     def _again(self, work: _Work, response: Response) -> bool:
         """Ask once more? After a lapse of the credential, a reset, a time-out or a server that is too busy."""

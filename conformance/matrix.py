@@ -155,6 +155,9 @@ def checks(saved: SavedRun, checked: Mapping[str, CheckResult] = _NONE) -> tuple
         if stored.id in said:
             results.append(said[stored.id])
             continue
+        if not contract.is_known(stored.check):
+            results.append(contract.unknown(planned, asked_by))
+            continue
         ended = Ending(Verdict.NOT_EVALUATED, f"not asked: {saved.tail.interrupted or 'beyond --max-requests'}")
         if stored.asked:
             ended = contract.replayed(planned, world, stored.exchanges)

@@ -190,3 +190,10 @@ def test_the_catalogue_is_a_command() -> None:
     one = CliRunner().invoke(command, ["LIST-LIMIT"])
     assert checks.catalogue()["LIST-LIMIT"].quote in one.output
     assert CliRunner().invoke(command, ["LIST-NONE"]).exit_code != 0
+
+
+def test_a_check_that_this_version_does_not_have_is_said_to_be_unknown() -> None:
+    each = Planned("GONE-AWAY", Subject("server"), 1)
+    assert not contract.is_known(each.check)
+    result = contract.unknown(each, "cluster-admin")
+    assert (result.verdict, "no such check" in result.note) == (Verdict.NOT_EVALUATED, True)

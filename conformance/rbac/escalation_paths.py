@@ -14,6 +14,7 @@ from conformance.model import EscalationPath, Proof, Step, Witness
 from conformance.oracles.rules import witness
 from conformance.rbac.escalation import ADMIN, CLUSTER_ADMIN, Edge, Graph, Place, by_places, subject
 from conformance.rbac.resolver import MASTERS
+from conformance.risks import builtin
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -155,7 +156,7 @@ class Paths:
 
     def _path(self, name: str, source: Principal, ways: dict[Principal, _Next]) -> EscalationPath:
         steps: list[Step] = []
-        refused = ""
+        refused, usual = "", True
         actor: Principal | None = source
         while actor is not None and actor in ways:
             way = ways[actor]
@@ -163,8 +164,9 @@ class Paths:
             if tried is not None and tried.refused:
                 refused = tried.refused
             steps.append(self._step(actor, way.edge, way.to, tried))
+            usual = usual and self._is_usual(actor, way.edge)
             actor = way.to
-        return _path(name, source, tuple(steps), refused)
+        return _path(name, source, tuple(steps), refused, usual=usual)
 
     # --- from the start -----------------------------------------------------------------------------------------------
 
@@ -174,10 +176,12 @@ class Paths:
         for target in sorted(it for it in before if it != source and it not in own and it[0] in {"User", "Group"}):
             steps: list[Step] = []
             at: Principal = target
+            usual = True
             while (way := before[at]) is not None:
+                usual = usual and self._is_usual(way[0], way[1])
                 steps.append(self._step(way[0], way[1], at, self.tried(source, way[1]) if way[0] == source else None))
                 at = way[0]
-            yield _path(subject(target), source, tuple(reversed(steps)), "")
+            yield _path(subject(target), source, tuple(reversed(steps)), "", usual=usual)
 
     def _arrivals(self, source: Principal) -> dict[Principal, tuple[Principal, Edge] | None]:
         """Give everybody whom somebody can become, each with the last step and who takes it."""
@@ -201,6 +205,16 @@ class Paths:
         yield from self.graph.edges.get(actor, ())
         for group in sorted(self.graph.groups_of(actor)):
             yield from self.graph.edges.get(("Group", group), ())
+
+    def _is_usual(self, actor: Principal, edge: Edge) -> bool:
+        """Say whether every cluster lets them take this step: by its default bindings, as they come with it."""
+        for held in edge.held:
+            rules = self.graph.holdings.resolver.role_reference_rules(held.binding) or ()
+            if held.number >= len(rules) or not builtin.has_rule(held.binding.role, rules[held.number]):
+                return False
+            if not builtin.gives(held.binding, self.graph.source(actor, held).subject):
+                return False
+        return True
 
     # --- one step -----------------------------------------------------------------------------------------------------
 
@@ -229,8 +243,9 @@ class Paths:
         )
 
 
-def _path(name: str, source: Principal, steps: tuple[Step, ...], refused: str) -> EscalationPath:
-    severity = "info" if refused else ("critical" if name == CLUSTER_ADMIN else "high")
+def _path(name: str, source: Principal, steps: tuple[Step, ...], refused: str, *, usual: bool) -> EscalationPath:
+    """Make a path; one that the server refuses, or that every cluster has, is told for information."""
+    severity = "info" if refused or usual else ("critical" if name == CLUSTER_ADMIN else "high")
     return EscalationPath(f"{subject(source)} -> {name}", severity, subject(source), name, steps, refused)
 
 

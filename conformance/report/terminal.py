@@ -220,10 +220,13 @@ def _lists(matrix: Matrix, pen: _Pen, most: int) -> Iterable[str]:
         if check.verdict in (Verdict.FAIL, Verdict.ERROR)
     ]
     reasons = [f"? {count(len(cells), 'cell')}: {reason}" for reason, cells in not_evaluated(matrix).items()]
+    # What is for information only is counted above; the other reports list it.
     findings = [
-        f"{finding.severity} {finding.id} [{finding.identity}] {finding.title}" for finding in worst(matrix.findings)
+        f"{finding.severity} {finding.id} [{finding.identity}] {finding.title}"
+        for finding in worst(matrix.findings)
+        if finding.severity != "info"
     ]
-    paths = [f"{path.severity} {way(path)}" for path in worst(matrix.paths or ())]
+    paths = [f"{path.severity} {way(path)}" for path in worst(matrix.paths or ()) if path.severity != "info"]
     differences = [
         f"{outcome} {one.severity} {change(one)}"
         for outcome in ("fail", "warn")
