@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
-import yaml
 
 from conformance.commands.can_i import say
 
@@ -80,6 +79,8 @@ def command(log: Path, subjects: tuple[str, ...], output: str, *, names: bool, *
         documents += [it for them in _lists(roles) for it in them]
         entries.append(_entry(user, used, rules, roles, covered=not refused))
     if output == "yaml":
+        import yaml  # noqa: PLC0415  # --help must not wait for it
+
         say(yaml.safe_dump_all(documents, sort_keys=False).rstrip(), exactly=True)
     elif output == "json":
         say(json.dumps({"events": found.events, "subjects": entries}, indent=2), exactly=True)
