@@ -23,6 +23,7 @@ RUN_LABEL = "kube-conformance.io/run"
 CASE_LABEL = "kube-conformance.io/case"  # which script of a run made it
 MANAGED_BY = "app.kubernetes.io/managed-by"
 MANAGER = "kube-conformance"
+HOLD = "kube-conformance.io/"  # what finalizers of ours begin with
 LABELS = {MANAGED_BY: MANAGER, RUN_LABEL: RUN}
 DRY_RUN = ("dryRun", "All")
 
@@ -503,6 +504,7 @@ __all__ = [
     "ADMIN_ACCESS",
     "CASE_LABEL",
     "DRY_RUN",
+    "HOLD",
     "JSON",
     "LABELS",
     "MANAGED_BY",

@@ -64,10 +64,11 @@ def test_what_is_predicted_is_what_happens(
 def test_an_audit_tries_each_identitys_first_steps(
     cluster: Cluster, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    done = audit(
-        cluster, tmp_path, "--checks", f"--identities={FIXTURE.with_name('audited.yaml')}", "--", "-k", "ESCALATION"
-    )
-    assert done.code == 0, done.output[-3000:]
+    # Its odd identities are findings as bad as any, which is not what is looked at here.
+    audited = FIXTURE.with_name("audited.yaml")
+    done = audit(cluster, tmp_path, "--checks", f"--identities={audited}", "--", "-k", "ESCALATION")
+    assert done.code == any(it["severity"] in {"high", "critical"} for it in done.matrix()["findings"]), done.output
+    assert not [it for it in done.matrix()["checks"] if it["verdict"] in {"fail", "error", "not-evaluated"}]
     found = {it["resource"]: it for it in done.matrix()["checks"] if it["id"] == "ESCALATION-STEP"}
     verdicts = {key: it["verdict"] for key, it in found.items()}
     for step in ("edit/create-pods:own", "edit/token-request:own", "impy/impersonate-group", "binder/bind-cluster"):

@@ -205,6 +205,9 @@ def until_gone(client: Client, objects: Sequence[Leftover], enough: Callable[[],
 
     if until(all_gone, HELD):
         return True
+    for path in paths:
+        if path.startswith(leftovers.NAMESPACES):
+            leftovers.let_namespace_go(client, path)
     leftovers.free(client, dict.fromkeys(each.run for each in objects))
     return until(all_gone, GONE - HELD)
 

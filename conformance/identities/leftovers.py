@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 MANAGER = "kube-conformance"
 MANAGED_BY = "app.kubernetes.io/managed-by"
 RUN = "kube-conformance.io/run"
+HOLD = "kube-conformance.io/"  # what finalizers of ours begin with
 HOLDER = "kube-conformance.io/holder"
 
 DEFINITIONS = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
@@ -138,6 +139,8 @@ def delete(client: Client, objects: Iterable[Leftover]) -> tuple[str, ...]:
         response = client.ask("DELETE", each.path, body=body)
         if response.status in _SUCCESS and not each.path.startswith(NAMESPACES):
             _let_go(client, each.path, _object(response.body))
+        if each.path.startswith(NAMESPACES):
+            let_namespace_go(client, each.path)
         # 409: another object has the name by now, or the namespace is on its way out already.
         if response.status not in _SUCCESS and response.status not in {_NOT_FOUND, _CONFLICT}:
             problems.append(f"{each.name}: {response.error or f'{response.status} {_message(response.body)}'}")
@@ -168,6 +171,15 @@ def free(client: Client, runs: Iterable[str]) -> None:
                 if (item["metadata"].get("namespace") or "").startswith(f"kc-{run}-"):
                     for each in _ours(collection, item):
                         _let_go(client, each.path, item)
+
+
+def let_namespace_go(client: Client, path: str) -> None:
+    """Take finalizers of ours off a namespace's spec, which change by `finalize` only."""
+    document = _object(client.ask("GET", path).body)
+    held = (document.get("spec") or {}).get("finalizers") or []
+    if any(str(each).startswith(HOLD) for each in held):
+        document["spec"]["finalizers"] = [each for each in held if not str(each).startswith(HOLD)]
+        client.ask("PUT", f"{path}/finalize", body=document)
 
 
 def _let_go(client: Client, path: str, item: Json) -> None:
