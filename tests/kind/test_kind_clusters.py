@@ -7,6 +7,7 @@ import stat
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import orjson
 import pytest
 from kindplaces import nodes
 
@@ -63,7 +64,9 @@ def test_what_others_made_is_used_and_never_deleted(place: Place, foreign: str, 
         "-k",
         "configmaps",
     )
-    assert audit.code == 0, audit.said
+    assert audit.code in {0, 1}, audit.said  # kubeadm's own bindings are findings
+    verdicts = orjson.loads((tmp_path / "latest" / "matrix.json").read_bytes())["summary"]["verdicts"]
+    assert (verdicts["fail"], verdicts["error"]) == (0, 0), audit.said
     assert "mode dry-run" in audit.errors  # as on any cluster that we did not make
     assert engines.nodes(engine, foreign) == before != ()
 

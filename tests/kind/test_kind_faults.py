@@ -135,9 +135,12 @@ def test_a_cluster_that_is_deleted_under_a_run(place: Place, engine: str, tmp_pa
     made = place.run("cluster", "up", "--provider", "kind", "--name", name)
     assert made.code == 0, made.said
     process = place.start("audit", "--cluster=kind", f"--context={name}", f"--reports={tmp_path}", "--no-checks")
-    assert process.stdout is not None
-    head = os.read(process.stdout.fileno(), 200)  # the first items have passed
-    assert head
+    assert process.stderr is not None
+    said_first = b""
+    while b"requests/s" not in said_first:  # the first items have passed
+        part = os.read(process.stderr.fileno(), 4096)
+        assert part, said_first
+        said_first += part
     for node in engines.nodes(engine, name):
         subprocess.run([engine, "rm", "-f", "-v", node], check=True, capture_output=True)
     output, errors = process.communicate(timeout=600)
