@@ -15,7 +15,6 @@ from conformance.errors import ClusterError
 ENGINES = ("docker", "nerdctl", "podman")
 CHOICE = "KIND_EXPERIMENTAL_PROVIDER"
 CLUSTER_LABEL = "io.x-k8s.kind.cluster"
-ROLE_LABEL = "io.x-k8s.kind.role"
 _SECONDS = 20
 _START = {
     "docker": "start its daemon (`systemctl start docker`), or set DOCKER_HOST to one that runs",
@@ -53,8 +52,7 @@ def engine() -> str:
 
 def nodes(name: str, cluster: str) -> tuple[str, ...]:
     """Give the ids of the containers that are a cluster's nodes, sorted; `name` is the engine."""
-    found = subprocess.run(listing(name, cluster), capture_output=True, text=True, check=False, timeout=_SECONDS)
-    return tuple(sorted(found.stdout.split())) if found.returncode == 0 else ()
+    return tuple(sorted(_words(listing(name, cluster))))
 
 
 def listing(name: str, cluster: str) -> list[str]:
@@ -67,21 +65,25 @@ def clusters(name: str) -> tuple[str, ...]:
     command = [name, "ps", "-a", "--filter", f"label={CLUSTER_LABEL}", "--format", f'{{{{.Label "{CLUSTER_LABEL}"}}}}']
     if name == "podman":
         command[-1] = f'{{{{index .Labels "{CLUSTER_LABEL}"}}}}'
-    found = subprocess.run(command, capture_output=True, text=True, check=False, timeout=_SECONDS)
-    return tuple(sorted(set(found.stdout.split()))) if found.returncode == 0 else ()
+    return tuple(sorted(set(_words(command))))
 
 
 def images(name: str, repository: str) -> tuple[str, ...]:
     """List the local images of a repository, as `repository:tag`, the newest first."""
     command = [name, "images", repository, "--format", "{{.Repository}}:{{.Tag}}"]
-    found = subprocess.run(command, capture_output=True, text=True, check=False, timeout=_SECONDS)
-    return tuple(found.stdout.split()) if found.returncode == 0 else ()
+    return tuple(_words(command))
 
 
 def read(name: str, container: str, path: str) -> bytes | None:
     """Read a file of a container; None when it is not there."""
     found = subprocess.run([name, "exec", container, "cat", path], capture_output=True, check=False, timeout=_SECONDS)
     return found.stdout if found.returncode == 0 else None
+
+
+def _words(command: list[str]) -> list[str]:
+    """Give the words that a command prints; none where it fails."""
+    found = subprocess.run(command, capture_output=True, text=True, check=False, timeout=_SECONDS)
+    return found.stdout.split() if found.returncode == 0 else []
 
 
 def _asked(command: list[str]) -> str | None:
