@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 
 UNFINISHED = "new-"  # what a directory is called before it is locked
 PR_SET_PDEATHSIG = 1
+PR_SET_CHILD_SUBREAPER = 36
 NOT_STARTED = 127
 LOOK_AGAIN = 500  # milliseconds after which a changed parent is noticed, where standard input did not end
 
@@ -48,6 +49,7 @@ class Supervisor:
         self._signals = signals
         self._self = os.getpid()
         self._libc = ctypes.CDLL(None, use_errno=True)
+        self._libc.prctl(PR_SET_CHILD_SUBREAPER, 1)  # a program's own children come to us, to be waited for too
         # Locked before it gets its name, so that nobody ever sees a directory of this name unlocked and in use.
         unfinished = Path(tempfile.mkdtemp(prefix=f"{UNFINISHED}{prefix}", dir=folder))
         self._lock = os.open(unfinished, os.O_RDONLY | os.O_DIRECTORY)
@@ -119,19 +121,28 @@ class Supervisor:
             if os.waitid(os.P_PID, program.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT):
                 self._kill_group(program)  # before it is waited for: after that its number is anybody's
                 del self.programs[name]
-                _say({"ended": name, "code": program.wait()})
+                _say({"ended": name, "code": self._wait_group(program)})
 
     @staticmethod
     def _kill_group(program: subprocess.Popen[bytes]) -> None:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(program.pid, signal.SIGKILL)
 
+    @staticmethod
+    def _wait_group(program: subprocess.Popen[bytes]) -> int:
+        """Wait for the program and all that it started in its group, once killed; give the program's own exit code."""
+        code = program.wait()
+        with contextlib.suppress(ChildProcessError):
+            while True:
+                os.waitpid(-program.pid, 0)
+        return code
+
     def end(self) -> None:
         """Leave nothing: no program, no directory."""
         for program in self.programs.values():
             self._kill_group(program)
         for program in self.programs.values():
-            program.wait()
+            self._wait_group(program)
         shutil.rmtree(self.directory, ignore_errors=True)
 
 
