@@ -9,7 +9,7 @@ from __future__ import annotations
 import gzip
 import zlib
 from collections import defaultdict
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import IO, TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
 _GROUP = "rbac.authorization.k8s.io"
 _REFUSED = frozenset({401, 403})
+_CREATED = 201
 _GZIP = b"\x1f\x8b"
 NAMELESS = frozenset({"create", "deletecollection"})
 _Things = dict[tuple[str, str], dict[str, set[str]]]  # (group, plural) -> verb -> names
@@ -108,13 +109,22 @@ def _take(line: bytes, log: Log, seen: set[tuple[str, str]]) -> None:
     if as_whom is not asked:
         for attributes in _impersonation(as_whom):
             _note(log, asked, attributes)
-    _note(log, as_whom, attributes_of(event))
+    attributes = attributes_of(event)
+    _note(log, as_whom, attributes)
+    if (second := _also_created(event, attributes)) is not None:
+        _note(log, as_whom, second)
 
 
 def _note(log: Log, user: Json, attributes: Attributes) -> None:
     used = log.users[str(user.get("username", ""))]
     used.groups.update(user.get("groups") or ())
     used.times[attributes] += 1
+
+
+def _also_created(event: Json, attributes: Attributes) -> Attributes | None:
+    """Give the second right that a request took: to create, for an update or patch of what was not there."""
+    created = (event.get("responseStatus") or {}).get("code") == _CREATED
+    return replace(attributes, verb="create") if created and attributes.verb in {"update", "patch"} else None
 
 
 def _was_authorised(event: Json) -> bool:

@@ -15,6 +15,7 @@ import yaml
 from audits import RBAC
 from grants import cluster as objects
 from grants import manifests, rule
+from logs import event
 
 from conformance import auditlog, cli
 from conformance.errors import ConformanceError
@@ -25,25 +26,6 @@ if TYPE_CHECKING:
     from conformance.model import Cluster
 
 PATIENCE = 60.0
-
-
-def event(verb: str, resource: str = "pods", **more: Any) -> dict[str, Any]:
-    """One line of a log."""
-    plural, _, sub = resource.partition("/")
-    what = {"resource": plural, "apiVersion": "v1"} | ({"subresource": sub} if sub else {})
-    what |= {key: more.pop(key) for key in ("namespace", "name", "apiGroup") if key in more}
-    return {
-        "kind": "Event",
-        "apiVersion": "audit.k8s.io/v1",
-        "stage": "ResponseComplete",
-        "auditID": secrets.token_hex(8),
-        "verb": verb,
-        "user": {"username": "alice", "groups": ["system:authenticated"]},
-        "objectRef": what,
-        "requestURI": f"/api/v1/{plural}",
-        "responseStatus": {"code": 200},
-        "annotations": {"authorization.k8s.io/decision": "allow"},
-    } | more
 
 
 def log(path: Path, *events: Any) -> auditlog.Log:

@@ -1,4 +1,4 @@
-"""What a change of roles and bindings does: cells, findings, escalation paths and expectations, before and after."""
+"""What a change of roles and bindings does: cells, findings, escalation paths, expectations, what was seen in use."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections import defaultdict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from conformance.change.uses import lost
 from conformance.expectations import judging
 from conformance.model import Verdict
 from conformance.rbac.algebra import Allowed, Axis, Point, bits_of, union
@@ -19,6 +20,8 @@ from conformance.risks.scan import BUILT_IN, Scan
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
+    from conformance.auditlog import Log
+    from conformance.change.uses import Use
     from conformance.expectations import Expectation
     from conformance.grants import Grants
     from conformance.model import CheckResult, EscalationPath, Finding, Rbac
@@ -47,7 +50,10 @@ class Cells:
 
 @dataclass(frozen=True, slots=True)
 class Effect:
-    """All that a change does. Of expectations those whose verdict changes, as they are afterwards."""
+    """All that a change does. Of expectations those whose verdict changes, as they are afterwards.
+
+    `uses` are requests of an audit log that would be refused; None where no log was given, so that nothing is known.
+    """
 
     allowed: tuple[Cells, ...] = ()
     taken: tuple[Cells, ...] = ()
@@ -57,10 +63,17 @@ class Effect:
     closed: tuple[EscalationPath, ...] = ()
     broken: tuple[CheckResult, ...] = ()
     met: tuple[CheckResult, ...] = ()
+    uses: tuple[Use, ...] | None = None
 
 
-def effect(
-    before: Grants, after: Rbac, risks: Sequence[Risk], expectations: Iterable[Expectation] = (), *, paths: bool = True
+def effect(  # all that a change can be held against
+    before: Grants,
+    after: Rbac,
+    risks: Sequence[Risk],
+    expectations: Iterable[Expectation] = (),
+    *,
+    log: Log | None = None,
+    paths: bool = True,
 ) -> Effect:
     """Work out what becomes of everything when the objects are `after`."""
     scan = Scan(risks, before.served)
@@ -82,6 +95,7 @@ def effect(
         tuple(path for key, path in ways_before.items() if key not in ways_after),
         tuple(result for result in changed if result.verdict is not Verdict.PASS),
         tuple(result for result in changed if result.verdict is Verdict.PASS),
+        None if log is None else lost(log, before.rbac, after),
     )
 
 

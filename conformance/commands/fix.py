@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,6 +15,7 @@ from conformance.commands.risks import grounds, read
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
+    from conformance.auditlog import Log
     from conformance.change.effect import Effect
     from conformance.change.fix import Fix
 
@@ -24,6 +26,13 @@ SHOWN = 40
 @click.argument("finding")
 @grounds
 @click.option("--expectations", type=click.Path(path_type=Path), metavar="FILE", help="Say which of these it breaks.")
+@click.option(
+    "--audit-log",
+    "log",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Say what is taken away that was used, by the server's audit log: JSON lines, plain or gzip, or a folder.",
+)
 @click.option("--dry-run", is_flag=True, help="Say what would be done; it is all that this command ever does.")
 @click.option("--all", "everything", is_flag=True, help="List every cell, however many.")
 @click.option(
@@ -39,6 +48,7 @@ def command(
     output: str,
     folder: Path | None,
     expectations: Path | None,
+    log: Path | None,
     *,
     dry_run: bool,
     everything: bool,
@@ -47,7 +57,8 @@ def command(
     """Give the patch of a role or binding that ends FINDING (its id, as `risks` shows it).
 
     The patch is tried on the roles and bindings that were read: with it the finding is gone, and every cell, path and
-    expectation that it takes away is listed. It changes nothing by itself: what to type is shown.
+    expectation that it takes away is listed, and with --audit-log every request that was seen and would be refused. It
+    changes nothing by itself: what to type is shown.
 
     \b
     Forms: text, json, patch (the JSON patch alone, for kubectl), yaml (the object afterwards)
@@ -55,9 +66,11 @@ def command(
     \b
     Examples:
       kube-conformance fix SECRETS-READ:ServiceAccount/web/app:RoleBinding/web/app --run reports/latest --dry-run
+      kube-conformance fix SECRETS-READ:User/bob:ClusterRoleBinding/bob --context prod --audit-log audit.log.gz
       kube-conformance fix TOKENS-CREATE:User/bob:ClusterRoleBinding/bob -f manifests/ -o patch
     """
     del dry_run  # asked for or not: nothing is applied
+    from conformance import auditlog  # noqa: PLC0415  # --help must not wait for it
     from conformance import expectations as lines_of  # noqa: PLC0415  # --help must not wait for it
     from conformance.change import effect as effects  # noqa: PLC0415
     from conformance.change import fix as fixes  # noqa: PLC0415
@@ -73,7 +86,8 @@ def command(
         say(_yaml(found), exactly=True)
         return 0
     lines = lines_of.load(expectations) if expectations else ()
-    effect = effects.effect(grants, found.after, risks, lines)
+    seen = auditlog.read(log) if log else None
+    effect = effects.effect(grants, found.after, risks, lines, log=seen)
     if output == "json":
         say(json.dumps(_document(found, effect), indent=2), exactly=True)
         return 0
@@ -89,7 +103,21 @@ def command(
     say("proved: with it the finding is gone")
     for line in described(effect, most=None if everything else SHOWN):
         say(line)
+    for line in used(effect, seen):
+        say(line)
     return 0
+
+
+def used(effect: Effect, log: Log | None) -> Iterator[str]:
+    """Say so where nothing in use is taken away, or where nobody could know."""
+    if not effect.taken:
+        return
+    if log is None:
+        yield "whether anybody uses what is taken away is not known: --audit-log FILE tells"
+    elif not effect.uses:
+        yield f"nothing that it takes away was used in the {log.events} requests of the log"
+    if log is not None and log.unread:
+        yield f"{log.unread} lines of the log are no audit events"
 
 
 def described(effect: Effect, *, most: int | None = SHOWN) -> Iterator[str]:
@@ -102,6 +130,7 @@ def described(effect: Effect, *, most: int | None = SHOWN) -> Iterator[str]:
     yield from _part("closes a way", (f"{it.source} to {it.target}" for it in effect.closed), most)
     yield from _part("breaks the expectation", (f"{it.resource}: {it.note}" for it in effect.broken), most)
     yield from _part("meets the expectation", (f"{it.resource}: {it.note}" for it in effect.met), most)
+    yield from _part("takes away what was used", map(str, effect.uses or ()), most)
 
 
 def _part(title: str, lines: Iterable[str], most: int | None) -> Iterator[str]:
@@ -145,6 +174,7 @@ def as_json(effect: Effect) -> dict[str, Any]:
             "broken": [{"id": it.resource, "verdict": it.verdict, "note": it.note} for it in effect.broken],
             "met": [{"id": it.resource, "verdict": it.verdict, "note": it.note} for it in effect.met],
         },
+        "used": None if effect.uses is None else [dataclasses.asdict(it) for it in effect.uses],
     }
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from conformance.commands.can_i import say
-from conformance.commands.fix import SHOWN, as_json, described
+from conformance.commands.fix import SHOWN, as_json, described, used
 
 if TYPE_CHECKING:
     from conformance.change.objects import Key
@@ -51,6 +51,13 @@ SEVERITIES = ("info", "low", "medium", "high", "critical")
 @click.option("--risks", "folder", type=click.Path(path_type=Path), metavar="FOLDER", help="Risk rules of your own.")
 @click.option("--expectations", type=click.Path(path_type=Path), metavar="FILE", help="Say which of these it breaks.")
 @click.option(
+    "--audit-log",
+    "log",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Say what is taken away that was used, by the server's audit log: JSON lines, plain or gzip, or a folder.",
+)
+@click.option(
     "--fail-on", type=click.Choice(SEVERITIES), default="high", show_default=True, help="Exit with 1 from here on."
 )
 @click.option("--all", "everything", is_flag=True, help="List every cell, however many.")
@@ -64,6 +71,7 @@ def command(  # noqa: PLR0917  # click gives them by name
     namespace: str | None,
     folder: Path | None,
     expectations: Path | None,
+    log: Path | None,
     fail_on: str,
     output: str,
     *,
@@ -77,14 +85,15 @@ def command(  # noqa: PLR0917  # click gives them by name
 
     \b
     Exit codes: 0, or 1 when it makes a finding of the severity of --fail-on or worse, opens a way to cluster-admin,
-    or breaks an expectation
+    breaks an expectation, or takes away what the audit log shows in use
 
     \b
     Examples:
       kube-conformance what-if -f new-role.yaml --context staging
       kube-conformance what-if -f manifests/ --base dump.yaml --expectations expectations.yaml
-      kube-conformance what-if --delete old-binding.yaml --run reports/latest
+      kube-conformance what-if --delete old-binding.yaml --run reports/latest --audit-log audit.log
     """
+    from conformance import auditlog  # noqa: PLC0415  # --help must not wait for it
     from conformance import expectations as lines_of  # noqa: PLC0415  # --help must not wait for it
     from conformance.change import effect as effects  # noqa: PLC0415
     from conformance.change import objects  # noqa: PLC0415
@@ -103,9 +112,10 @@ def command(  # noqa: PLR0917  # click gives them by name
             raise click.UsageError(f"{objects.text(key)} is not there, so it can't be deleted")
         changes[key] = None
     lines = lines_of.load(expectations) if expectations else ()
-    found = effects.effect(grants, objects.put(grants.rbac, changes), risks, lines)
+    seen = auditlog.read(log) if log else None
+    found = effects.effect(grants, objects.put(grants.rbac, changes), risks, lines, log=seen)
     bad = any(SEVERITIES.index(it.severity) >= SEVERITIES.index(fail_on) for it in found.findings)
-    code = 1 if bad or found.paths or found.broken else 0
+    code = 1 if bad or found.paths or found.broken or found.uses else 0
     if output == "json":
         said = [{"object": objects.text(key), "change": _word(key, value, known)} for key, value in changes.items()]
         say(json.dumps({"changes": said} | as_json(found), indent=2), exactly=True)
@@ -114,6 +124,8 @@ def command(  # noqa: PLR0917  # click gives them by name
         say(f"{_word(key, value, known)} {objects.text(key)}")
     told = list(described(found, most=None if everything else SHOWN))
     for line in told or ["changes nothing that anybody may do"]:
+        say(line)
+    for line in used(found, seen):
         say(line)
     return code
 
