@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import jsonschema
 import matrices
+import official_sarif
 import orjson
 import pytest
 from moments_made import changes, moment
@@ -220,6 +221,7 @@ def test_every_format(sides: tuple[str, str], tmp_path: Path) -> None:
         assert (tmp_path / f"again.{name}").read_bytes() == content
     schema = orjson.loads((Path(gate.__file__).parent / "schema" / "differences.schema.json").read_bytes())
     jsonschema.validate(orjson.loads((tmp_path / "out.json").read_bytes()), schema)
+    official_sarif.validate(orjson.loads((tmp_path / "out.sarif").read_bytes()))
 
 
 def test_hostile_words_act_on_nobody() -> None:
@@ -232,4 +234,6 @@ def test_hostile_words_act_on_nobody() -> None:
         assert "\x1b" not in text, name
         assert name == "json" or "\u202e" not in text, name
         assert name != "html" or "<img" not in text
+        if name == "sarif":
+            official_sarif.validate(orjson.loads(text))
         assert name != "markdown" or "[a](" not in text
