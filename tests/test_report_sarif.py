@@ -99,10 +99,10 @@ def test_a_finding_of_manifests_names_file_and_line(tmp_path: Path, monkeypatch:
         found[file] = place["region"]["startLine"]
     assert set(found) == set(made)
     for file, line in found.items():
-        text = file.read_text("utf-8").splitlines()
+        lines = file.read_text("utf-8").splitlines()
         # The role is what is dangerous: its object begins at that line, in JSON with a bracket.
-        assert any("Role" in it and "Binding" not in it for it in text[line - 1 : line + 3]), (file, line)
-        assert text[line - 1].strip(" -").startswith(("apiVersion", "{")), (file, line)
+        assert any("Role" in it and "Binding" not in it for it in lines[line - 1 : line + 3]), (file, line)
+        assert lines[line - 1].strip(" -").startswith(("apiVersion", "{")), (file, line)
 
 
 def _item(text: str) -> str:
