@@ -21,6 +21,7 @@ PROTOBUF = "application/vnd.kubernetes.protobuf"
 MAGIC = b"k8s\x00"
 CBOR_TAG = b"\xd9\xd9\xf7"  # RFC 8949, 3.4.6: what follows describes itself as CBOR
 _AS_BASE64 = 22  # the tag of bytes that JSON writes as base64
+_LONG_LINE = 1 << 20  # so that no text is broken
 _VARINT, _BYTES = 0, 2  # wire types
 _FIXED = {1: 8, 5: 4}
 
@@ -71,6 +72,17 @@ def _yaml(body: bytes) -> Any:
         return yaml.load(body, Loader=_loader())  # noqa: S506  # a safe loader with fewer types
     except (yaml.YAMLError, ValueError) as problem:
         raise Unreadable(f"the body is no YAML: {type(problem).__name__}") from None
+
+
+def written_as_yaml(value: Any) -> str:
+    """Write a JSON value as YAML in block style, every text in quotes: plain, `1e3` and `y` are none to a server."""
+    import yaml  # noqa: PLC0415
+
+    class Quoting(yaml.SafeDumper):
+        """A dumper that leaves no text plain."""
+
+    Quoting.add_representer(str, lambda dumper, text: dumper.represent_scalar("tag:yaml.org,2002:str", text, style='"'))
+    return str(yaml.dump(value, Dumper=Quoting, sort_keys=False, width=_LONG_LINE))
 
 
 def _loader() -> Any:

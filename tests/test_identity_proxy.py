@@ -91,10 +91,10 @@ def test_the_admin_behind_a_proxy(cluster: Cluster, tmp_path: Path) -> None:
         # The credential is in no file, argument or variable.
         number, home = started(access.unix_socket), Path(access.unix_socket).parent
         key = b64(cluster.admin.key)[64:128].encode()
-        assert sorted(entry.name for entry in home.iterdir()) == ["kubectl.log", "s"]
+        assert sorted(entry.name for entry in home.iterdir()) == ["kubectl-s.log", "s"]
         for place in ("cmdline", "environ"):
             assert key not in Path(f"/proc/{number}/{place}").read_bytes()
-        assert key not in (home / "kubectl.log").read_bytes()
+        assert key not in (home / "kubectl-s.log").read_bytes()
         assert not any("memfd:kubeconfig" in target for target in opened())
     assert not home.exists()
     assert processes.birth(number) is None

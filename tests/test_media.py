@@ -51,3 +51,11 @@ def test_a_message_is_looked_into_by_field_numbers() -> None:
     read = media.envelope(BODY)
     assert media.texts_of(read.raw, 1, 1) == (b"pod-a",)
     assert media.texts_of(read.raw, 3) == ()
+
+
+def test_texts_stay_texts_in_yaml_whoever_reads_it() -> None:
+    value = {"metadata": {"labels": {"y": "1e3", "on": "0x1f"}}, "spec": {"replicas": 1, "args": ["k: v\n", "no"]}}
+    written = media.written_as_yaml(value)
+    assert media.decode(media.YAML, written.encode()) == value
+    assert '"1e3"' in written
+    assert 'replicas": 1\n' in written

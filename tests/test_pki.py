@@ -1,12 +1,16 @@
 from __future__ import annotations
 
+import base64
 import datetime as dt
+import json
 import ssl
 from typing import TYPE_CHECKING
 
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
+from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from cryptography.x509.oid import NameOID
 
@@ -76,6 +80,18 @@ def handshake(asking: ssl.SSLContext, served: ssl.SSLContext, host: str) -> bool
 def test_keys_are_in_the_form_that_kube_apiserver_reads() -> None:
     assert pki.signing_key().startswith(b"-----BEGIN EC PRIVATE KEY-----")
     assert isinstance(load_pem_private_key(pki.signing_key(), None), ec.EllipticCurvePrivateKey)
+
+
+def test_a_token_says_what_its_key_vouches_for() -> None:
+    key = pki.signing_key()
+    token = pki.sign_token(key, {"sub": "jane", "exp": 1})
+    head, claims, signature = (base64.urlsafe_b64decode(part + "==") for part in token.split("."))
+    assert json.loads(head) == {"alg": "ES256", "typ": "JWT"}
+    assert json.loads(claims) == {"sub": "jane", "exp": 1}
+    private = load_pem_private_key(key, None)
+    assert isinstance(private, ec.EllipticCurvePrivateKey)
+    both = encode_dss_signature(int.from_bytes(signature[:32], "big"), int.from_bytes(signature[32:], "big"))
+    private.public_key().verify(both, token.rpartition(".")[0].encode(), ec.ECDSA(SHA256()))
 
 
 @pytest.mark.parametrize(("user", "groups"), [("", ()), ("x" * 65, ()), ("jane", ("g" * 65,))])

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
     Load = Callable[[Cluster], None]
 
+ISSUER = "https://kubernetes.default.svc"  # of service account tokens
 READY_SECONDS = 120
 _POLL = 0.02
 _ETCD = "unix:etcd.sock:0"  # relative to the directory, because the path of a socket is limited to 107 bytes
@@ -211,7 +212,7 @@ def _server_flags(port: int, *, audit_log: bool) -> tuple[str, ...]:
         "--client-ca-file=ca.crt",
         "--authorization-mode=Node,RBAC",
         "--enable-admission-plugins=NodeRestriction,ServiceAccount",
-        "--service-account-issuer=https://kubernetes.default.svc",
+        f"--service-account-issuer={ISSUER}",
         "--service-account-key-file=service-account.key",
         "--service-account-signing-key-file=service-account.key",
         "--requestheader-client-ca-file=front-proxy-ca.crt",

@@ -6,12 +6,15 @@ because kube-apiserver reads a service account key in no other.
 
 from __future__ import annotations
 
+import base64
 import datetime as dt
+import json
 from ipaddress import ip_address
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import (
     Encoding,
@@ -24,7 +27,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 from conformance.errors import IdentityError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
 Pair: TypeAlias = tuple[bytes, bytes]
 
@@ -69,6 +72,22 @@ def sign_server(signer: Pair, name: str, hosts: Sequence[str], seconds: float = 
 def signing_key() -> bytes:
     """Make a private key for service account tokens."""
     return _pem(ec.generate_private_key(ec.SECP256R1()))
+
+
+def sign_token(key: bytes, claims: Mapping[str, Any]) -> str:
+    """Make a token that says this and that a key of `signing_key` vouches for: a JWS, by ES256 (RFC 7515, RFC 7518)."""
+    private = load_pem_private_key(key, None)
+    if not isinstance(private, ec.EllipticCurvePrivateKey):
+        raise TypeError("service account tokens of ours are signed by an elliptic curve's key")
+    said = b".".join(_base64url(json.dumps(part).encode()) for part in ({"alg": "ES256", "typ": "JWT"}, claims))
+    first, second = decode_dss_signature(private.sign(said, ec.ECDSA(SHA256())))
+    size = (private.key_size + 7) // 8
+    signature = first.to_bytes(size, "big") + second.to_bytes(size, "big")
+    return b".".join((said, _base64url(signature))).decode()
+
+
+def _base64url(data: bytes) -> bytes:
+    return base64.urlsafe_b64encode(data).rstrip(b"=")
 
 
 def _sign(signer: Pair, subject: x509.Name, seconds: float, *extensions: x509.ExtensionType) -> Pair:

@@ -30,7 +30,7 @@ from conformance.transport import Client
 from conformance.yamlfile import Key, line
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping, Sequence
 
     from conformance.identities import Spec, Who
     from conformance.identities.ground import Ground
@@ -68,19 +68,26 @@ def who(spec: Spec, ground: Ground) -> Who | None:
 
 def access(spec: Spec, ground: Ground) -> Access:
     """Start the proxy and go through it, showing nothing; it ends with the run."""
+    return accesses(spec, ground, {_SOCKET: ()})[_SOCKET]
+
+
+def accesses(spec: Spec, ground: Ground, filters: Mapping[str, Sequence[str]]) -> dict[str, Access]:
+    """Start proxies of one credential that differ in their filters: the name of a socket -> kubectl's flags for it."""
     program = kubectl()
     if program is None:
         raise IdentityError(f"identity {spec.name}: there is no kubectl any more")
     home = ground.stack.enter_context(Programs(_folder(), PREFIX))
+    found = {socket: Access("http://localhost", unix_socket=str(home.directory / socket)) for socket in filters}
     with _credential(spec, ground) as (files, context):
-        home.start(
-            "kubectl",
-            [program, "proxy", f"--unix-socket={_SOCKET}", "--append-server-path", f"--context={context}"],
-            {**os.environ, "KUBECONFIG": files},
-        )
-        known = Access("http://localhost", unix_socket=str(home.directory / _SOCKET))
-        _wait(spec, home, known)
-    return known
+        for socket, flags in filters.items():
+            home.start(
+                f"kubectl-{socket}",
+                [program, "proxy", f"--unix-socket={socket}", "--append-server-path", f"--context={context}", *flags],
+                {**os.environ, "KUBECONFIG": files},
+            )
+        for socket, known in found.items():
+            _wait(spec, home, f"kubectl-{socket}", known)
+    return found
 
 
 def kubectl() -> Path | None:
@@ -118,17 +125,17 @@ def _credential(spec: Spec, ground: Ground) -> Iterator[tuple[str, str]]:
         os.close(memory)
 
 
-def _wait(spec: Spec, home: Programs, known: Access) -> None:
+def _wait(spec: Spec, home: Programs, program: str, known: Access) -> None:
     """Wait until the proxy answers, whatever it says."""
     with Client(known) as client:
 
         def answers() -> bool:
-            if home.ended("kubectl") is not None:
-                raise IdentityError(f"identity {spec.name}: kubectl proxy ended:\n{home.last_lines('kubectl')}")
+            if home.ended(program) is not None:
+                raise IdentityError(f"identity {spec.name}: kubectl proxy ended:\n{home.last_lines(program)}")
             return client.ask("GET", "/version").error is None
 
         if not until(answers, READY_SECONDS):
-            words = home.last_lines("kubectl")
+            words = home.last_lines(program)
             raise IdentityError(f"identity {spec.name}: kubectl proxy did not answer in {READY_SECONDS} s:\n{words}")
 
 

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from mutations.mutation import Call
 
 _ODD = "kube-conformance-odd"
-_KUBECTL = "@kubectl-proxy"
+_KUBECTL, _FILTERED = "@kubectl-proxy", "@kubectl-proxy-filtered"
 _EMPTY = {"kind": "SecretList", "apiVersion": "v1", "metadata": {"resourceVersion": "1"}, "items": []}
 
 
@@ -93,6 +93,26 @@ TOKEN_OUTLIVES_ACCOUNT = Mutation(
     "lets a token in whose account was deleted",
     ("AUTH-TOKEN-DELETED|server",),
     bend=moved(calls("delete", when=lambda call: call.resource == "serviceaccounts"), add=("dryRun", "All")),
+)
+EXPIRED_LET_IN = Mutation(
+    "expired-let-in",
+    "does not look at the time of a token",
+    ("AUTH-TOKEN-EXPIRED|server",),
+    flip=instead(
+        lambda call: _is_review(call) and _has_token(call),
+        201,
+        {
+            "kind": "SelfSubjectReview",
+            "status": {"userInfo": {"username": "system:serviceaccount:kube-system:default"}},
+        },
+        only={401},
+    ),
+)
+EXPIRED_IS_NOBODY = Mutation(
+    "expired-is-nobody",
+    "takes a request with an expired token for one without any",
+    ("AUTH-TOKEN-EXPIRED|server",),
+    flip=instead(lambda call: _is_review(call) and _has_token(call), 403, status("Forbidden", 403), only={401}),
 )
 EVERYBODY_IS_SOMEBODY = Mutation(
     "everybody-is-somebody",
@@ -162,7 +182,7 @@ TOKENS_SEE_MORE = Mutation(
 
 
 def _straight_on(ask: Ask) -> Ask:
-    return replace(ask, identity=ADMIN) if ask.identity == _KUBECTL else ask
+    return replace(ask, identity=ADMIN) if ask.identity in {_KUBECTL, _FILTERED} else ask
 
 
 def _elsewhere(ask: Ask) -> Ask:
@@ -180,4 +200,34 @@ UNFILTERED = Mutation(
     "has a kubectl proxy that passes on whatever it is asked, by whichever name",
     ("KUBECTL-PROXY-PATHS|server", "KUBECTL-PROXY-HOSTS|server"),
     turn=_straight_on,
+)
+METHODS_UNFILTERED = Mutation(
+    "methods-unfiltered",
+    "has a kubectl proxy that looks at paths and hosts, and at no method",
+    ("KUBECTL-PROXY-METHODS|server",),
+    turn=lambda ask: _straight_on(ask) if ask.method == "PATCH" else ask,
+)
+ACCEPTED_IS_NOT_REJECTED = Mutation(
+    "accepted-is-not-rejected",
+    "has a kubectl proxy that passes on what it accepts, though it rejects it as well",
+    ("KUBECTL-PROXY-ACCEPTED-PATHS|server",),
+    turn=lambda ask: _straight_on(ask) if "/secrets/" in ask.path else ask,
+)
+ANY_PATH_ACCEPTED = Mutation(
+    "any-path-accepted",
+    "has a kubectl proxy that passes on paths which it does not accept",
+    ("KUBECTL-PROXY-ACCEPTED-PATHS|server",),
+    turn=lambda ask: _straight_on(ask) if ask.path == "/apis/apps/v1" else ask,
+)
+HOST_BEGINS_SO = Mutation(
+    "host-begins-so",
+    "has a kubectl proxy that takes a Host which only begins as one that it accepts",
+    ("KUBECTL-PROXY-ACCEPTED-HOSTS|server",),
+    turn=lambda ask: _straight_on(ask) if ("Host", "kube-conformance.invalid.example") in ask.headers else ask,
+)
+FILTERS_ALL = Mutation(
+    "filters-all",
+    "has a kubectl proxy that refuses what it accepts",
+    tuple(f"KUBECTL-PROXY-{each}|server" for each in ("METHODS", "ACCEPTED-PATHS", "ACCEPTED-HOSTS")),
+    turn=lambda ask: replace(ask, headers=(("Host", "nobody.invalid"),)) if ask.identity == _FILTERED else ask,
 )

@@ -1,7 +1,5 @@
 """A node that is played, and what one can do wrong: pods that run are more than a control plane alone can have.
 
-A server that has CBOR is played, too: that is a feature gate which the tests' server is without.
-
 The scripts are driven with replies as the store holds them, so that what they make of an answer is tested, while that
 real nodes answer so is what `nox -s kind` asks.
 """
@@ -12,7 +10,6 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from conformance import media
 from conformance.scripts import Reply
 
 if TYPE_CHECKING:
@@ -49,8 +46,6 @@ def answer(ask: Ask) -> Reply:
     if ask.is_watch:
         return Reply(200, {"seen": True})
     last = ask.path.rpartition("/")[2]
-    if _is_cbor(ask):
-        return Reply(200, {"type": media.CBOR, "kind": "Pod", "problem": ""})
     if ask.method == "POST":
         if last == "eviction" and "-b/" in ask.path:
             return Reply(429, _PROTECTED)
@@ -63,10 +58,6 @@ def answer(ask: Ask) -> Reply:
     if "/proxy" in ask.path:
         return Reply(200, {"words": ["the page"], "ok": True})
     return Reply(200, {"name": "one", "spec": {"clusterIP": "{ip1}"}} | _POD)
-
-
-def _is_cbor(ask: Ask) -> bool:
-    return ("Accept", media.CBOR) in ask.headers
 
 
 def _heard(ask: Ask) -> Any:
@@ -130,5 +121,4 @@ FAULTS = (
         lambda reply: replace(reply, status=403, body={"message": "alice cannot get pods/log"}),
     ),
     Fault("lets in who may not", "NODE-WHO-MAY|v1/pods/exec", _below("subjectaccessreviews"), _body(allowed=False)),
-    Fault("has other values in CBOR", "MEDIA-CBOR|v1/pods", _is_cbor, _body(problem="another value in spec")),
 )

@@ -23,7 +23,7 @@ WORLD = World(
     identities=(catalogs.identity("alice"),),
     mode="full",
     server_version="v1.37.2",
-    features=frozenset({"node", "pods", "cbor"}),
+    features=frozenset({"node", "pods"}),
     samples={"v1/pods": Sample({"apiVersion": "v1", "kind": "Pod", "metadata": {}})},
     pod_image="busybox",
 )
@@ -71,7 +71,5 @@ def test_a_fault_of_a_node_is_caught_by_the_check_that_owns_it(fault: Fault) -> 
 
 
 def test_every_check_of_a_node_has_a_fault_that_it_fails_on() -> None:
-    wanted = {
-        each.id for each in catalogue().values() if each.needs & {"node", "pods", "cbor"} and each.level != "INFO"
-    }
+    wanted = {each.id for each in catalogue().values() if each.needs & {"node", "pods"} and each.level != "INFO"}
     assert sorted(wanted - {fault.caught_by.partition("|")[0] for fault in FAULTS}) == []
