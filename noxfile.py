@@ -81,10 +81,11 @@ def browser(session: nox.Session) -> None:
 
 @nox.session
 def whole(session: nox.Session) -> None:
-    """Hold the whole catalogue against healthy servers: the default one, with every API on, and an older minor."""
+    """Hold the whole catalogue against healthy servers: the default, every API on, an older minor, two runs at once."""
     session.install(".", *groups("test"))
     for arguments in ((), ("--all",), ("--version", "1.36")):
         session.run("python", "tests/whole.py", *arguments, *session.posargs)
+    session.run("python", "tests/residue.py", "--together")
 
 
 @nox.session
@@ -112,9 +113,10 @@ def upgrade(session: nox.Session) -> None:
 
 @nox.session
 def kills(session: nox.Session) -> None:
-    """Kill audits at twenty random moments, with their own control plane and on one that lives on."""
+    """Kill audits at twenty random moments: with their own control plane, on one that lives on, and with all checks."""
     session.install(".", *groups("test"))
     session.run("pytest", "tests/test_killed.py", *session.posargs, env={"KUBE_CONFORMANCE_KILLS": "20"})
+    session.run("python", "tests/residue.py", "--kills", "20")
 
 
 @nox.session(name="node-image", venv_backend="none")

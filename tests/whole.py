@@ -16,8 +16,9 @@ from typing import TYPE_CHECKING, Any
 
 import audits
 from audits import audit
+from residue import objects, residue, settled
 
-from conformance import checks, discovery
+from conformance import checks
 from conformance.clusters import embedded
 from conformance.transport import Client
 
@@ -26,53 +27,10 @@ if TYPE_CHECKING:
 
     from conformance.model import Cluster
 
-# What changes by itself while nobody does anything, and the reason.
-ALONE = {
-    "events": "controllers tell what they do",
-    "leases": "processes say that they are alive",
-    "clusterroles": "admin, edit and view are filled from others, as long as these are there",
-    "apiservices": "their status follows what is served",
-    "configmaps": "the authorities of authentication are published anew",
-    "storageversions": "servers say which version they store",
-}
 CBOR = "--feature-gates=CBORServingAndStorage=true"
 CONNECT = {"exec", "attach", "portforward", "proxy"}
-GONE = 90.0
 audits.MINUTES = 40 * 60.0  # on a machine that others use, too
 PAIRS = {("1.37", False): 660, ("1.37", True): 852}
-
-
-def objects(client: Client) -> dict[str, tuple[str, str]]:
-    """Give uid -> (where, resourceVersion) of everything that can be listed."""
-    found: dict[str, tuple[str, str]] = {}
-    for resource in discovery.discover(client).resources:
-        if resource.subresource or "list" not in resource.verbs:
-            continue
-        listed = client.get_json(f"{resource.prefix}/{resource.name}")
-        for item in listed.get("items") or ():
-            metadata = item["metadata"]
-            where = f"{resource.name}/{metadata.get('namespace', '')}/{metadata['name']}"
-            if "uid" in metadata:
-                found.setdefault(metadata["uid"], (where, metadata.get("resourceVersion", "")))
-    return found
-
-
-def residue(before: dict[str, tuple[str, str]], after: dict[str, tuple[str, str]]) -> tuple[list[str], list[str]]:
-    """Tell what is another than before: what may be by itself, and what may not."""
-    changed = {uid for uid in before.keys() | after.keys() if before.get(uid) != after.get(uid)}
-    said = sorted((after.get(uid) or before[uid])[0] for uid in changed)
-    alone = [where for where in said if where.partition("/")[0] in ALONE]
-    return alone, [where for where in said if where.partition("/")[0] not in ALONE]
-
-
-def settled(client: Client) -> dict[str, tuple[str, str]]:
-    """Wait until the run's namespaces are gone, and count what is there."""
-    until = time.monotonic() + GONE
-    while True:
-        found = objects(client)
-        if not any("/kc-" in where for where, _ in found.values()) or time.monotonic() > until:
-            return found
-        time.sleep(0.5)
 
 
 def classes(matrix: Any) -> dict[str, str]:
