@@ -11,6 +11,7 @@ from conformance.compare import change_of, differs
 from conformance.model import Answer, Gate, Verdict
 from conformance.policy import rules as policy
 from conformance.policy.waivers import Waivers
+from conformance.report.text import count
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -98,15 +99,18 @@ def _failed(change: str, subject: str, note: str, *, endpoint: str = "", identit
 
 
 def _sentence(decided: Sequence[Difference], terms: Terms, baseline: str) -> str:
-    noun = "differences" if baseline else "results"
+    noun = "difference" if baseline else "result"
     failing = Counter(change_of(it) for it in decided if it.outcome == "fail")
     waived = sum(1 for it in decided if it.outcome == "waived")
     rest = f", {waived} waived" if waived else ""
     complaints = terms.waivers.complaints()
-    rest += f", {len(complaints)} waivers expired or unused" if complaints else ""
+    rest += f", {count(len(complaints), 'waiver')} expired or unused" if complaints else ""
     if not failing:
         looked = sum(1 for it in decided if it.outcome == "warn")
-        return f"The gate passes: none of {len(decided)} {noun} fails, {looked} to look at{rest}."
+        held = f"none of {count(len(decided), noun)} fails" if len(decided) > 1 else f"{len(decided) or 'no'} {noun}"
+        return f"The gate passes: {held}, {looked} to look at{rest}."
     most = ", ".join(f"{number} {change}" for change, number in failing.most_common(5))
     more = " and others" if len(failing) > 5 else ""  # noqa: PLR2004  # a sentence holds so many
-    return f"The gate says no: {sum(failing.values())} of {len(decided)} {noun} fail ({most}{more}){rest}."
+    total = sum(failing.values())
+    failed = f"{total} of {count(len(decided), noun)} {'fails' if total == 1 else 'fail'}"
+    return f"The gate says no: {failed} ({most}{more}){rest}."

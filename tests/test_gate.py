@@ -115,7 +115,7 @@ def test_waivers(pattern: str, until: dt.date, outcome: str, complaint: str) -> 
     assert only.outcome == outcome
     assert only.waiver == ("agreed (team, until 2026-12-01)" if outcome == "waived" else "")
     assert [complaint in said for said in terms.waivers.complaints()] == ([True] if complaint else [])
-    assert ("1 waivers expired or unused" in decided.reason) is bool(complaint)
+    assert ("1 waiver expired or unused" in decided.reason) is bool(complaint)
 
 
 @pytest.mark.parametrize("missing", ["id", "reason", "owner", "until"])
@@ -182,7 +182,7 @@ def sides(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[str, str]:
 def test_the_command_decides(sides: tuple[str, str], capfd: pytest.CaptureFixture[str]) -> None:
     assert cli.run(["compare", *sides]) == 0
     assert cli.run(["gate", *sides]) == 1
-    assert "The gate says no: 1 of 1 differences fail (1 api-gone)." in capfd.readouterr().out
+    assert "The gate says no: 1 of 1 difference fails (1 api-gone)." in capfd.readouterr().out
     assert cli.run(["gate", sides[0], sides[0]]) == 0
     assert cli.run(["gate", sides[1], "--baseline", sides[0]]) == 1
     assert cli.run(["gate"]) == 4

@@ -2,11 +2,14 @@ from __future__ import annotations
 
 import xml.etree.ElementTree as ET
 from collections import Counter
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
 from matrices import hostile, realistic, small
 
+from conformance.compare import differs
+from conformance.model import Gate, Verdict
 from conformance.report.junit import render
 
 if TYPE_CHECKING:
@@ -95,3 +98,20 @@ def test_the_reasons_are_in_the_text() -> None:
 def test_checks_have_the_folder_of_their_resource() -> None:
     checks = parsed(small()).findall("testsuite")[1]
     assert [case.get("classname") for case in checks.findall("testcase")] == ["core/v1", "apps/v1"]
+
+
+def test_what_is_waived_is_skipped_with_its_reason() -> None:
+    matrix = small()
+    cell = next(cell for cell in matrix.cells if cell.verdict is Verdict.FAIL)
+    subject = f"{cell.endpoint}[{cell.identity}]"
+    agreed = "agreed (team, until 2999-01-31)"
+    one = replace(differs("cell-failed", subject, "run", "high", subject), outcome="waived", waiver=agreed)
+    before, after = (
+        parsed(replace(matrix, gate=Gate(passed=True, reason="", differences=found))) for found in ((), (one,))
+    )
+    name = f"{cell.endpoint} [{cell.identity}]"
+    case = next(case for case in after.iter("testcase") if case.get("name") == name)
+    assert [child.tag for child in case] == ["skipped"]
+    assert f"waived: {agreed}" in case[0].get("message", "")
+    assert int(after.get("failures", 0)) == int(before.get("failures", 0)) - 1
+    assert int(after[0].get("skipped", 0)) == int(before[0].get("skipped", 0)) + 1

@@ -5,6 +5,7 @@ What Jenkins and GitLab both read: testsuites > testsuite > testcase > failure |
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING, NamedTuple
 from xml.sax.saxutils import escape, quoteattr
 
@@ -28,6 +29,7 @@ class _Case(NamedTuple):
     verdict: Verdict
     message: str
     detail: str
+    waived: str = ""  # by what, where a waiver covers its failure
 
 
 def render(matrix: Matrix, evidence: Evidence | None = None) -> bytes:  # noqa: ARG001  # the face of a format
@@ -35,7 +37,20 @@ def render(matrix: Matrix, evidence: Evidence | None = None) -> bytes:  # noqa: 
     run = matrix.run
     endpoints = {endpoint.id: endpoint for endpoint in matrix.endpoints}
     identities = {identity.name: identity for identity in matrix.identities}
-    access = [_cell_case(cell, endpoints[cell.endpoint], identities[cell.identity]) for cell in matrix.cells]
+    waived = {  # what was decided on, without the kind of difference that its id begins with -> by what
+        one.id.partition(":")[2]: one.waiver
+        for one in ((matrix.gate and matrix.gate.differences) or ())
+        if one.outcome == "waived"
+    }
+    access = [
+        _cell_case(
+            cell,
+            endpoints[cell.endpoint],
+            identities[cell.identity],
+            waived.get(f"{cell.endpoint}[{cell.identity}]", ""),
+        )
+        for cell in matrix.cells
+    ]
     checks = [
         _Case(
             _folder(check.resource),
@@ -43,6 +58,7 @@ def render(matrix: Matrix, evidence: Evidence | None = None) -> bytes:  # noqa: 
             check.verdict,
             check.note or f"{check.level} {check.id}: {check.verdict}",
             "\n".join((f"{check.level} {check.id}: {check.verdict}", *check.endpoints)),
+            waived.get(f"{check.id}|{check.resource}", ""),
         )
         for check in matrix.checks
     ]
@@ -65,7 +81,12 @@ def render(matrix: Matrix, evidence: Evidence | None = None) -> bytes:  # noqa: 
     return "\n".join(lines).encode()
 
 
-def _cell_case(cell: Cell, endpoint: Endpoint, identity: Identity) -> _Case:
+def _subject(cell: Cell) -> str:
+    """What a difference about this cell is called."""
+    return f"{cell.endpoint}[{cell.identity}]"
+
+
+def _cell_case(cell: Cell, endpoint: Endpoint, identity: Identity, waived: str) -> _Case:
     drawn = f"{state(cell, identity)}: {opinions(cell)}"
     message = (cell.note or cell.cause or drawn) if cell.verdict is not Verdict.FAIL else f"oracles disagree: {drawn}"
     detail = [drawn, f"because {because(cell)}" if because(cell) else "", f"cause: {cell.cause}" if cell.cause else ""]
@@ -75,6 +96,7 @@ def _cell_case(cell: Cell, endpoint: Endpoint, identity: Identity) -> _Case:
         cell.verdict,
         message,
         "\n".join(part for part in (*detail, cell.note) if part),
+        waived,
     )
 
 
@@ -95,15 +117,17 @@ def _suite(name: str, cases: list[_Case], started: str, seconds: float, properti
 
 
 def _counters(cases: Iterable[_Case], *, skipped: bool) -> str:
-    given = [case.verdict for case in cases]
-    text = f' tests="{len(given)}" failures="{given.count(Verdict.FAIL)}" errors="{given.count(Verdict.ERROR)}"'
+    given = Counter("waived" if case.waived else case.verdict for case in cases)
+    text = f' tests="{given.total()}" failures="{given[Verdict.FAIL]}" errors="{given[Verdict.ERROR]}"'
     # Only a suite counts the skipped: the published schemas know no such attribute on the root.
-    left_out = given.count(Verdict.NOT_EVALUATED) + given.count(Verdict.NOT_APPLICABLE)
+    left_out = given[Verdict.NOT_EVALUATED] + given[Verdict.NOT_APPLICABLE] + given["waived"]
     return f'{text} skipped="{left_out}"' if skipped else text
 
 
 def _testcase(case: _Case) -> str:
     start = f"<testcase classname={_attr(case.classname)} name={_attr(case.name)}"
+    if case.waived:
+        return f"{start}><skipped message={_attr(f'waived: {case.waived}: {case.message}')}/></testcase>"
     match case.verdict:
         case Verdict.PASS:
             return f"{start}/>"
