@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from conformance.model import Json, Matrix, Snapshot
+    from conformance.store import SavedRun
 
 FILE = "snapshot.json.gz"
 DOCUMENTS = "openapi.zip"
@@ -35,7 +36,7 @@ _THEN = (1980, 1, 1, 0, 0, 0)
 
 @dataclass(frozen=True, slots=True)
 class Moment:
-    """A cluster at one moment. Of a run alone there is no evidence, and there are no documents."""
+    """A cluster at one moment. Of a run alone there is no evidence."""
 
     name: str
     taken_at: str
@@ -56,9 +57,18 @@ class Moment:
         return self.name, self.version, self.taken_at
 
 
+def _json(raw: bytes) -> Json:
+    """Read a document; one of an aggregated server need not be what it should be."""
+    try:
+        found = orjson.loads(raw)
+    except ValueError:
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
 def digest(raw: bytes) -> str:
     """Name the schemas of a document by their contents, whatever version of a server says them."""
-    schemas = orjson.loads(raw).get("components", {}).get("schemas", {})
+    schemas = (_json(raw).get("components") or {}).get("schemas") or {}
     return hashlib.sha256(orjson.dumps(schemas, option=orjson.OPT_SORT_KEYS)).hexdigest()
 
 
@@ -125,19 +135,26 @@ class _Documents:
 
     def __call__(self, key: str) -> Json:
         try:
-            found: Json = orjson.loads(self._archive.read(f"{key}.json"))
+            return _json(self._archive.read(f"{key}.json"))
         except KeyError:
             return {}
-        return found
 
 
 def _run(path: Path) -> Moment:
     from conformance import matrix, store  # noqa: PLC0415  # a snapshot alone needs no judging
 
     saved = store.SavedRun(path)
+    return of_run(saved, matrix.judged(saved))
+
+
+def of_run(saved: SavedRun, judged: Matrix | None) -> Moment:
+    """Give a saved run, as it was judged, as a moment of its cluster."""
+    documents = saved.documents()
     return Moment(
         name=saved.head.id,
         taken_at=saved.head.started_at,
         snapshot=saved.after or saved.snapshot,
-        matrix=matrix.judged(saved),
+        digests={key: digest(raw) for key, raw in documents.items()},
+        document=lambda key: _json(documents.get(key, b"")),
+        matrix=judged,
     )

@@ -140,8 +140,19 @@ class Ready:
     written: tuple[str, ...] = ()  # what would be made for identities, where it is only said
 
 
-def ready(options: Options, stack: ExitStack, say: Callable[[str], None], selection: str = "") -> Ready:
-    """Go through every stage before the first probe. What has to be undone is left to `stack`."""
+def ready(
+    options: Options,
+    stack: ExitStack,
+    say: Callable[[str], None],
+    selection: str = "",
+    *,
+    keep: Callable[[str, bytes], None] | None = None,
+) -> Ready:
+    """Go through every stage before the first probe.
+
+    What has to be undone is left to `stack`; the snapshot's OpenAPI documents are handed to `keep`, so that they need
+    not stay in memory.
+    """
     started, started_at = time.monotonic(), datetime.now(UTC)
     run_id = f"{started_at:%Y%m%dt%H%M%S}-{secrets.token_hex(2)}"
     named = () if _is_discovered(options) else _chosen(options)
@@ -185,6 +196,10 @@ def ready(options: Options, stack: ExitStack, say: Callable[[str], None], select
     laid = discovered.within(laid, options.max_requests) if people else laid
     known = laid.identities
     documents = Documents(client, taken.openapi)
+    for key in taken.openapi if keep else ():
+        # Only what the cluster itself serves: a run brings definitions along, and takes them away.
+        if keep and not definitions.run_of(key) and (raw := documents.raw(key)):
+            keep(key, raw)
     world = None
     spare: dict[str, Access] = {}
     if options.checks:

@@ -21,13 +21,12 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from conformance import config as options_of
-from conformance import contract, matrix, report, run, schemas, sight, store
+from conformance import contract, matrix, moments, report, run, schemas, sight, store
 from conformance.engine import Counters, Engine
 from conformance.errors import ClusterError, ConformanceError
 from conformance.expectations import judging
 from conformance.judge import Judge
 from conformance.model import Cell, Verdict
-from conformance.moments import Moment
 from conformance.plan import Row
 from conformance.progress import Progress
 from conformance.report.differences import Comparison, document
@@ -382,7 +381,8 @@ class Controller(Asker):
 
     def prepare(self, selection: str) -> None:
         """Go through every stage before the first probe."""
-        self._ready = run.ready(self.options, self._stack, self._shown.say, selection)
+        keep = self._segment.add_document
+        self._ready = run.ready(self.options, self._stack, self._shown.say, selection, keep=keep)
         self.work = self._ready.work
 
     @property
@@ -548,8 +548,8 @@ class Controller(Asker):
 
     def _gate(self, made: Ready, saved: store.SavedRun, folder: Path) -> Gate:
         """Decide by baseline, waivers and policy, and leave what was decided beside the run."""
-        head, agreed = made.head, made.work.agreed
-        now = Moment(head.id, head.started_at, saved.after or saved.snapshot, matrix=self.matrix)
+        agreed = made.work.agreed
+        now = moments.of_run(saved, self.matrix)
         decided, complaints = agreed.decide(now)
         earlier = (agreed.baseline_name, "", "") if agreed.baseline else None
         told = Comparison(decided, now.side, earlier, complaints)

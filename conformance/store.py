@@ -1,7 +1,8 @@
 """A run to disk and back.
 
 `run.jsonl.gz` is one JSON document a line: a head (who, where, how), the snapshot, one line for each row in plan order
-with every answer, what scripts knew and one line for each with its exchanges, and a tail (how it ended). What the run
+with every answer, what scripts knew and one line for each with its exchanges, the server's OpenAPI documents as it gave
+them, and a tail (how it ended). What the run
 made stands in it as placeholders; timings are apart in `t`, so that two equal runs differ in the head, the tail and `t`
 alone.
 
@@ -214,6 +215,15 @@ def read_script(line: bytes, without: Container[str] = ()) -> StoredScript:
     return StoredScript(raw["check"], raw["subject"], raw["number"], tuple(exchanges), raw.get("asked", True))
 
 
+def document_line(key: str, raw: bytes) -> bytes:
+    """Write an OpenAPI document as one line, without its newline; `raw` is JSON as the server gave it."""
+    return b"".join((_DOCUMENT, orjson.dumps(key), _CONTENTS, raw.replace(b"\n", b" "), b"}"))
+
+
+_DOCUMENT, _CONTENTS = b'{"openapi":', b',"contents":'
+_DOCUMENT_ID = "openapi "  # what the id of a document's line begins with in a segment; no row's and no script's does
+
+
 class Segment:
     """The rows of a run that is going on, as they come in; given back in the plan's order."""
 
@@ -228,6 +238,16 @@ class Segment:
         self._file.write(line)
         self._places.setdefault(row_id, []).append((self._end, len(line)))
         self._end += len(line)
+
+    def add_document(self, key: str, raw: bytes) -> None:
+        """Keep an OpenAPI document."""
+        self.add(f"{_DOCUMENT_ID}{key}", document_line(key, raw))
+
+    def documents(self) -> Iterator[bytes]:
+        """Give the lines of the OpenAPI documents, in the order in which they came."""
+        for each in self._places:
+            if each.startswith(_DOCUMENT_ID):
+                yield from self.lines(each)
 
     def __contains__(self, row_id: str) -> bool:
         return row_id in self._places
@@ -275,6 +295,8 @@ def write(
             unasked |= {"asked": False, "exchanges": [], "t": []}
             for line in segment.lines(each.id) if each.id in segment else (orjson.dumps(unasked),):
                 file.write(line + b"\n")
+        for line in segment.documents():
+            file.write(line + b"\n")
         file.write(orjson.dumps({"tail": {f.name: getattr(tail, f.name) for f in fields(Tail)}}) + b"\n")
 
 
@@ -356,6 +378,18 @@ class SavedRun:
                     except _WRONG as problem:
                         raise self._foreign(problem) from None
                     yield stored
+
+    def documents(self) -> dict[str, bytes]:
+        """Read the OpenAPI documents: key of the index -> JSON as the server gave it."""
+        found = {}
+        with contextlib.closing(self._lines()) as lines:
+            for line in lines:
+                if line.startswith(_DOCUMENT):
+                    key, contents, raw = line.removeprefix(_DOCUMENT).removesuffix(b"}").partition(_CONTENTS)
+                    if not contents:
+                        raise self._foreign(ValueError("an OpenAPI document is damaged"))
+                    found[orjson.loads(key)] = raw
+        return found
 
     def _read_world(self, raw: dict[str, Any]) -> World:
         mode: Mode = self.head.mode  # type: ignore[assignment]  # one of the three

@@ -11,7 +11,7 @@ from catalogs import endpoint, path, resource, snapshot
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from conformance import store
+from conformance import moments, store
 from conformance.errors import RunFileError
 from conformance.model import Identity, Outcome, Rbac, Request, Review
 from conformance.plan import Row
@@ -146,6 +146,22 @@ def test_rows_stand_in_the_plans_order_and_their_second_asking_beside_the_first(
     segment.close()
     found = [(it.row.id, it.again) for it in SavedRun(tmp_path / "r").rows()]
     assert found == [("/a:get", False), ("/b:get", False), ("/b:get", True)]
+
+
+def test_openapi_documents_come_back_as_the_server_gave_them(tmp_path: Path) -> None:
+    given = {"api/v1": b'{\n "a": "}",\n "b": [1]}', 'apis/odd"key': b"{}", "apis/broken": b"no JSON"}
+    segment = Segment()
+    for key, raw in given.items():
+        segment.add_document(key, raw)
+    store.write(tmp_path / "r", HEAD, FROZEN, [], segment, tail=TAIL)
+    segment.close()
+    saved = SavedRun(tmp_path / "r")
+    assert saved.tail == TAIL
+    assert list(saved.rows()) == []
+    assert saved.documents() == {key: raw.replace(b"\n", b" ") for key, raw in given.items()}
+    moment = moments.of_run(saved, None)
+    assert moment.document("api/v1") == {"a": "}", "b": [1]}
+    assert moment.document("apis/broken") == moment.document("absent") == {}
 
 
 def test_an_interrupted_run_holds_what_was_asked_and_names_the_rest(tmp_path: Path) -> None:
