@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from conformance import cli
-from conformance.clusters import assets, gomodule
+from conformance.clusters import assets, gomodule, releases
 from conformance.commands import doctor
 
 if TYPE_CHECKING:
@@ -68,13 +68,24 @@ def test_an_old_compiler_is_not(machine: Path, script: str) -> None:
     assert cli.run(["doctor"]) == 1
 
 
+@pytest.mark.usefixtures("machine")
 def test_downloads_are_enough(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.setenv("KUBE_CONFORMANCE_OFFLINE", "0")
     monkeypatch.setenv("HTTPS_PROXY", "http://user:secret@proxy.invalid")
     assert cli.run(["doctor"]) == 0
     said = capsys.readouterr().out
     assert "from dl.k8s.io, through HTTPS_PROXY" in said
+    assert said.endswith("Ready: kube-conformance audit --allow-unpinned\n")
     assert "secret" not in said
+
+
+@pytest.mark.usefixtures("machine")
+def test_downloads_with_pinned_sums_need_no_flag(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("KUBE_CONFORMANCE_OFFLINE", "0")
+    version, platform = gomodule.default_version(), assets.platform()
+    known = {each.file: "0" * 64 for each in releases.releases(version, platform)}
+    monkeypatch.setattr(releases, "pins", lambda *_: known)
+    assert not any(found.unpinned for found in doctor.examine())
 
 
 def test_a_named_folder_without_the_programs_is_missing(machine: Path, monkeypatch: pytest.MonkeyPatch) -> None:
