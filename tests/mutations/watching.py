@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from copy import deepcopy
+from typing import TYPE_CHECKING, Any
 
+from conformance.checks.asking import MARK
 from mutations.mutation import (
     Mutation,
     asks,
@@ -38,6 +40,14 @@ def _edited(edit: Edit, kind: str = "") -> Callable[[], Events]:
     return fresh
 
 
+def _change_first(event: dict[str, Any]) -> list[object]:
+    if event["type"] != "DELETED":
+        return [event]
+    changed = deepcopy(event) | {"type": "MODIFIED"}
+    put("metadata", "labels", MARK, to="out")(changed["object"])
+    return [changed, event]
+
+
 NEW_UNSEEN = Mutation(
     "new-unseen",
     "leaves ADDED events out",
@@ -61,6 +71,12 @@ OUT_OF_SELECTION_IS_CHANGED = Mutation(
     "calls it MODIFIED when an object is selected no longer",
     (f"WATCH-SELECTOR|{_MAPS}",),
     stream=stream(calls_it("DELETED", "MODIFIED")),
+)
+CHANGE_BEYOND_SELECTION = Mutation(
+    "change-beyond-selection",
+    "tells of the change that takes an object out of the selection, before it calls it DELETED",
+    (f"WATCH-SELECTOR|{_MAPS}",),
+    stream=stream(lambda: _change_first),
 )
 FIRST_IS_MODIFIED = Mutation(
     "first-is-modified",
