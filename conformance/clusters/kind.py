@@ -13,7 +13,6 @@ import os
 import re
 import secrets
 import shutil
-import subprocess
 import tempfile
 import time
 from contextlib import contextmanager
@@ -228,19 +227,11 @@ def _version(client: Client) -> str:
 
 
 def _write_kubeconfig(name: str, engine: str, file: Path) -> None:
-    done = subprocess.run(
-        [kindmaking.program(lambda _: None), "get", "kubeconfig", "--name", name],
-        env=os.environ | {engines.CHOICE: engine},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    if done.returncode:
-        raise ClusterError(f"kind gives no kubeconfig of {name}: {done.stderr.strip()[-300:]}")
+    given = kindmaking.told(engine, ("get", "kubeconfig", "--name", name), f"kind gives no kubeconfig of {name}")
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
-        if not file.is_file() or file.read_text("utf-8") != done.stdout:
-            controlplane.write(file, done.stdout)
+        if not file.is_file() or file.read_text("utf-8") != given:
+            controlplane.write(file, given)
     except OSError as problem:
         raise _unwritten(file, problem) from None
 
@@ -255,23 +246,8 @@ def _unwritten(path: Path, problem: OSError) -> ClusterError:
 
 def _deleted(name: str, engine: str, say: Say) -> None:
     say(f"deleting the kind cluster {name}")
-    done = subprocess.run(
-        [
-            kindmaking.program(say),
-            "delete",
-            "cluster",
-            "--name",
-            name,
-            "--kubeconfig",
-            str(_folder(name) / "kubeconfig"),
-        ],
-        env=os.environ | {engines.CHOICE: engine},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    if done.returncode:
-        raise ClusterError(f"kind could not delete {name}: {done.stderr.strip()[-300:]}")
+    arguments = ("delete", "cluster", "--name", name, "--kubeconfig", str(_folder(name) / "kubeconfig"))
+    kindmaking.told(engine, arguments, f"kind could not delete {name}", say)
 
 
 # --- records ----------------------------------------------------------------------------------------------------------

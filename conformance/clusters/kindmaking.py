@@ -143,12 +143,7 @@ def _let_go(process: subprocess.Popen[str]) -> None:
 def load(name: str, engine: str, image: str) -> None:
     """Give the nodes of a cluster an image of this machine, where it is here."""
     if engines.images(engine, image):
-        command = [program(lambda _: None), "load", "docker-image", image, "--name", name]
-        done = subprocess.run(
-            command, env=os.environ | {engines.CHOICE: engine}, capture_output=True, text=True, check=False
-        )
-        if done.returncode:
-            raise ClusterError(f"kind could not load {image} into {name}: {done.stderr.strip()[-300:]}")
+        told(engine, ("load", "docker-image", image, "--name", name), f"kind could not load {image} into {name}")
 
 
 def failure(name: str, said: str) -> str:
@@ -208,6 +203,15 @@ def node_image(engine: str, version: str | None) -> str | None:
             f" images of this machine: {have}"
         )
     return f"{PUBLISHED}:{wanted}"
+
+
+def told(engine: str, arguments: tuple[str, ...], failed: str, say: Say = lambda _: None) -> str:
+    """Run kind with an engine and give what it prints; where it fails, the error says `failed` and kind's own words."""
+    command, environment = [program(say), *arguments], os.environ | {engines.CHOICE: engine}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise ClusterError(f"{failed}: {done.stderr.strip()[-300:]}")
+    return done.stdout
 
 
 def program(say: Say = announce) -> str:
