@@ -7,16 +7,19 @@ import os
 import secrets
 import subprocess
 import sys
+from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from conformance.clusters import kubeconfig as files
 from conformance.transport import Client
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from collections.abc import Iterator
 
 MINUTES = 45 * 60.0
+HOST = "/host"  # where nodes of a cluster have what `mounted` names
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,11 +97,35 @@ def state_of(place: Place) -> list[str]:
 
 def nodes(kubeconfig: Path) -> list[str]:
     """Give the names of the ready nodes of a cluster."""
-    config = files.read(kubeconfig)
-    with Client(config.access(config.context("current"))) as client:
-        listed = json.loads(client.ask("GET", "/api/v1/nodes").body)["items"]
+    with admin(kubeconfig) as client:
+        listed = client.get_json("/api/v1/nodes")["items"]
     return [
         node["metadata"]["name"]
         for node in listed
         if any(each["type"] == "Ready" and each["status"] == "True" for each in node["status"]["conditions"])
     ]
+
+
+@contextmanager
+def admin(kubeconfig: Path) -> Iterator[Client]:
+    """Have a client of a kubeconfig's current context."""
+    config = files.read(kubeconfig)
+    with Client(config.access(config.context("current"))) as client:
+        yield client
+
+
+def made(client: Client, path: str, kind: str, name: str, **rest: Any) -> Any:
+    """Make an object."""
+    group = path.removeprefix("/apis/").split("/")[:2] if path.startswith("/apis/") else ["v1"]
+    body = {"apiVersion": "/".join(group), "kind": kind, "metadata": {"name": name}} | rest
+    answer = client.ask("POST", path, body=body)
+    assert answer.status == 201, (answer.status, answer.error, answer.body)
+    return json.loads(answer.body)
+
+
+def mounted() -> list[str]:
+    """Name the folders that Python, its packages and their libraries lie in, without those below another of them."""
+    named = {str(Path(name).resolve()) for name in ("/usr", sys.base_prefix, *sys.path) if Path(name or ".").is_dir()}
+    # A virtual environment is known by the path that it is called by.
+    named.add(sys.prefix)
+    return sorted(name for name in named if not any(str(parent) in named for parent in Path(name).parents))

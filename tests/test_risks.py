@@ -13,6 +13,7 @@ import pytest
 import yaml
 
 from conformance.errors import FileError, UsageError
+from conformance.files import data
 from conformance.identities import leftovers
 from conformance.model import Rbac
 from conformance.risks import RULES, builtin, catalogue, exclusions
@@ -21,7 +22,7 @@ from conformance.risks.finding import Wording
 from conformance.risks.page import page
 from conformance.risks.rule import CHECKS as NAMES
 from conformance.risks.rule import Risk, rbac_of, read
-from conformance.risks.scan import BUILT_IN, OF_RUN, Scan
+from conformance.risks.scan import BUILT_IN, BY_KUBEADM, OF_RUN, Scan
 from conformance.risks.severity import SEVERITIES
 
 if TYPE_CHECKING:
@@ -179,6 +180,47 @@ def test_a_run_s_own_bindings_are_shown_but_never_worse_than_info() -> None:
     assert severities(rbac) == {"SECRETS-READ": "info"}
     assert OF_RUN in findings(rbac)[0].witness.text
     assert builtin.RUN_LABEL == leftovers.RUN
+
+
+def of_kubeadm(*more: Json) -> Rbac:
+    """Give what kubeadm makes, with the default roles that it binds, and more subjects in each binding."""
+    default, made = (json.loads((data("fixtures") / it).read_text("utf-8")) for it in (builtin.FILE, builtin.KUBEADM))
+    objects: list[Json] = []
+    for full, binding in made["bindings"].items():
+        kind, _, place = full.partition(" ")
+        namespace, _, name = place.rpartition("/")
+        role, _, role_name = binding["role"].partition(" ")
+        metadata = {"namespace": namespace} if namespace else {}
+        subjects = [dict(zip(("kind", "name"), it.split(" ", 1), strict=True)) for it in binding["subjects"]]
+        for subject in subjects:
+            if subject["kind"] == "ServiceAccount":
+                subject["namespace"], subject["name"] = subject["name"].split("/")
+        reference = {"kind": role, "name": role_name}
+        bind = {"kind": kind, "metadata": metadata | {"name": name}, "roleRef": reference}
+        objects.append(bind | {"subjects": [*subjects, *more]})
+        where = {"namespace": namespace} if role == "Role" else {}
+        rules = (default["roles"] | made["roles"])[
+            " ".join((role, "/".join(filter(None, (*where.values(), role_name)))))
+        ]
+        objects.append({"kind": role, "metadata": where | {"name": role_name}, "rules": rules})
+    return rbac_of(tuple(objects))
+
+
+def test_what_kubeadm_binds_is_shown_as_info() -> None:
+    rbac = of_kubeadm()
+    found = {it.rule: it for it in findings(rbac) if BY_KUBEADM in it.witness.text}
+    assert {"CLUSTER-ADMIN", "NODES-PROXY", "SUBJECT-ANONYMOUS", "SUBJECT-NODES"} <= found.keys()
+    grave = [it.id for it in findings(rbac) if it.severity in {"critical", "high"}]
+    assert not grave
+
+
+def test_what_is_changed_of_it_is_as_grave_as_it_is_anywhere() -> None:
+    others = {it.rule: it.severity for it in findings(of_kubeadm({"kind": "User", "name": "m"})) if "User/m" in it.id}
+    assert (others["CLUSTER-ADMIN"], others["NODES-PROXY"]) == ("critical", "critical")
+    rbac = of_kubeadm()
+    role = next(it for it in rbac.roles if it["metadata"]["name"] == "kubeadm:bootstrap-signer-clusterinfo")
+    role["rules"].append(rule("", "secrets", "get"))
+    assert {it.severity for it in findings(rbac) if it.rule == "SUBJECT-ANONYMOUS"} == {"high"}
 
 
 @pytest.mark.server

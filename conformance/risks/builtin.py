@@ -2,6 +2,7 @@
 
 fixtures/bootstrap-policy.json holds the rules and subjects that servers of the supported versions make by themselves,
 as they gave them. A default role that was changed, or is bound to somebody else, is none of these.
+fixtures/kubeadm-policy.json holds in the same form what kubeadm makes, which sets most clusters up, kind's among them.
 """
 
 from __future__ import annotations
@@ -14,18 +15,20 @@ from conformance.files import data
 from conformance.rbac.predicates import ALL, Rule
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from conformance.model import Json
     from conformance.rbac.resolver import Binding, Subject
 
-FILE = "bootstrap-policy.json"
+FILE, KUBEADM = "bootstrap-policy.json", "kubeadm-policy.json"
 LABEL = "kubernetes.io/bootstrapping"
 # Objects with this label are made by a run for its own identities and gone after it.
 RUN_LABEL = "kube-conformance.io/run"
 
 
 @cache
-def _policy() -> tuple[dict[str, frozenset[Rule]], dict[str, tuple[str, frozenset[str]]]]:
-    document = json.loads((data("fixtures") / FILE).read_text("utf-8"))
+def _policy(file: str = FILE) -> tuple[dict[str, frozenset[Rule]], dict[str, tuple[str, frozenset[str]]]]:
+    document = json.loads((data("fixtures") / file).read_text("utf-8"))
     roles = {role: frozenset(alike(Rule.of(rule)) for rule in rules) for role, rules in document["roles"].items()}
     bindings = {
         name: (binding["role"], frozenset(binding["subjects"])) for name, binding in document["bindings"].items()
@@ -49,15 +52,22 @@ def is_default_role(role: str) -> bool:
     return role in _policy()[0]
 
 
-def has_rule(role: str, rule: Rule) -> bool:
+def has_rule(role: str, rule: Rule, file: str = FILE) -> bool:
     """Say whether a default role has this rule by itself."""
-    return alike(rule) in _policy()[0].get(role, ())
+    return alike(rule) in _policy(file)[0].get(role, ())
 
 
-def gives(binding: Binding, subject: Subject) -> bool:
+def gives(binding: Binding, subject: Subject, file: str = FILE) -> bool:
     """Say whether a default binding gives its own role to one of its own subjects, as every cluster has it."""
-    role, subjects = _policy()[1].get(str(binding), ("", frozenset()))
+    role, subjects = _policy(file)[1].get(str(binding), ("", frozenset()))
     return role == f"{binding.role_kind} {binding.role_name}" and str(subject) in subjects
+
+
+def by_kubeadm(binding: Binding, subject: Subject, rules: Iterable[Rule]) -> bool:
+    """Say whether kubeadm makes this binding for this subject, to a role of these rules."""
+    return gives(binding, subject, KUBEADM) and all(
+        has_rule(binding.role, rule, KUBEADM) or has_rule(binding.role, rule) for rule in rules
+    )
 
 
 def is_default_binding(name: str) -> bool:

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from conformance.risks.rule import Pattern, Risk
 
 BUILT_IN = "every cluster has this binding"
+BY_KUBEADM = "kubeadm makes this binding on every cluster that it sets up"
 OF_RUN = "the run made this binding for its own identity"
 
 
@@ -227,8 +228,10 @@ def _worded(
     made = ""
     if all(str(way) in run for way, _, _ in ways):
         made = OF_RUN
-    elif all(_built_in(way, who, rules) for way, who, rules in ways):
+    elif all(_built_in(*way) for way in ways):
         made = BUILT_IN
+    elif all(_built_in(*way) or builtin.by_kubeadm(*way) for way in ways):
+        made = BY_KUBEADM
     severity = "info" if made else found.risk.severity.at(binding.namespace, named=found.named)
     return Hit(
         found.risk,

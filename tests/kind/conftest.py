@@ -7,7 +7,8 @@ import subprocess
 from typing import TYPE_CHECKING
 
 import pytest
-from kindplaces import Place, kept
+import yaml
+from kindplaces import HOST, Place, kept, mounted
 
 from conformance.clusters import engines, kind, kindmaking
 
@@ -53,10 +54,15 @@ def lasting(place: Place) -> Iterator[str]:
 
 @pytest.fixture(scope="session")
 def foreign(place: Place, engine: str) -> Iterator[str]:
-    """A cluster that somebody else made with the command kind itself."""
+    """A cluster that somebody else made with the command kind itself; its node sees the folders of our Python."""
     name, file = place.name("foreign"), place.folder / "foreign.yaml"
     image = kindmaking.node_image(engine, None)
+    config = place.folder / "foreign-kind.yaml"
+    mounts = [{"hostPath": it, "containerPath": f"{HOST}{it}", "readOnly": True} for it in mounted()]
+    node = {"role": "control-plane", "extraMounts": mounts}
+    config.write_text(yaml.safe_dump({"kind": "Cluster", "apiVersion": "kind.x-k8s.io/v1alpha4", "nodes": [node]}))
     command = [kindmaking.program(), "create", "cluster", "--name", name, "--kubeconfig", str(file), "--wait", "3m"]
+    command += ["--config", str(config)]
     subprocess.run([*command, *(("--image", image) if image else ())], check=True, capture_output=True)
     yield name
     delete = [kindmaking.program(), "delete", "cluster", "--name", name, "--kubeconfig", str(file)]
