@@ -15,7 +15,7 @@ import orjson
 from conformance.model import Request
 from conformance.placeholders import OTHER, OWN
 from conformance.replies import Reader, event, message, request_of
-from conformance.scripts import CASE_LABEL, HOLD, Ask, Ending, Exchange, at, ending
+from conformance.scripts import CASE_LABEL, HOLD, Ask, Ending, Exchange, at, ending, lost
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Container
@@ -28,7 +28,12 @@ if TYPE_CHECKING:
     Validate = Callable[[Request, Response, list[bytes] | None], tuple[str, ...]]
 
 _WRITES = frozenset({"POST", "PUT", "PATCH", "DELETE"})
-_CREATED, _OK = 201, 200
+_CREATED, _OK, _ERRORS, _BROKEN = 201, 200, 400, 500
+_BUSY = frozenset({429, 502, 503, 504})
+# What makes a 504, 429 or 503 an answer: asking again would bring the same one. The last is services/proxy's for an
+# absent service.
+_ANSWERS = (b"ResourceVersionTooLarge", b"DisruptionBudget", b"no endpoints available for service")
+_STORE_FAILED = b"etcdserver: "  # in a 500: its store did not answer in time, or has no leader just now
 _FINALIZE = "/finalize"
 _REVIEWS = ("reviews",)  # kinds that are asked by POST and store nothing
 _SECONDS = 10.0
@@ -45,6 +50,7 @@ class Sending:
     ask: Ask
     request: Request
     opened: bool = False
+    repeated: bool = False  # it was sent before, and whether that had an effect nobody knows
 
     @property
     def waits(self) -> bool:
@@ -145,6 +151,8 @@ class Driven:
             answer, events, how = self._answers[each.place]
             try:
                 reply = replace(self._reader.reply(each.ask, answer, events), ended=how)
+                if said := unheard(each, answer):
+                    reply = replace(reply, error=said)
             except Exception as raised:  # noqa: BLE001  # a reading that breaks is a check that breaks
                 self._steps.close()
                 self._end(ending(raised))
@@ -155,6 +163,11 @@ class Driven:
                     reply = replace(reply, problems=tuple(sorted(map(self._reader.ledger.mask_text, problems))))
             self.exchanges.append(Exchange(each.ask, reply, answer.seconds))
             replies.append(reply)
+        unanswered = lost((each.ask for each in self._group), replies)
+        if unanswered is not None:
+            self._steps.close()
+            self._end(unanswered)
+            return
         self._step(tuple(replies) if self._several else replies[0])
 
     # --- what it made ---
@@ -221,6 +234,31 @@ class Driven:
             self.left_behind.append(f"{made.path}: {response.error or response.status}")
         del self._made[made.path]
         self._remove()
+
+
+def is_busy(response: Response, expects: Container[int] = ()) -> bool:
+    """Whether an answer only says that the server cannot just now: asked again it would say something else."""
+    if response.status in expects:
+        return False
+    if response.status == _BROKEN:
+        return _STORE_FAILED in response.body
+    return response.status in _BUSY and not any(answer in response.body for answer in _ANSWERS)
+
+
+def unheard(sending: Sending, response: Response) -> str:
+    """Say why an answer that came in the end tells nothing of what was asked; empty when it does."""
+    if is_busy(response, sending.ask.expects):
+        return f"{response.status}, again and again"
+    if response.cut and not sending.ask.is_watch:
+        return "the answer was too long, or took too long"
+    if sending.repeated and response.status >= _ERRORS:
+        return f"{response.status}, when it was sent again: whether the first time had an effect nobody knows"
+    return ""
+
+
+def writes(request: Request) -> bool:
+    """Whether a request changes something, so that the same one sent again may be answered otherwise."""
+    return request.method in _WRITES and ("dryRun", "All") not in request.query
 
 
 def _body(message: Request | Response) -> Any:

@@ -19,7 +19,7 @@ import orjson
 import pycurl
 
 from conformance import transport
-from conformance.driver import Driven
+from conformance.driver import Driven, is_busy, writes
 from conformance.model import Access, Attributes, Outcome, Request, Response, Review
 from conformance.scripts import ADMIN_ACCESS, Planned
 from conformance.transport import Exchange, Following, Messages
@@ -39,10 +39,7 @@ SCRIPTS_AHEAD = 64  # begun and not asked for yet: they take several steps each,
 STREAMS = 32  # followed at once, beside the requests in flight: they wait more than they work
 TRIES = 4
 WAIT_AT_MOST = 10.0  # seconds that a server's Retry-After is honoured
-_RETRIED = frozenset({429, 502, 503, 504})
-# What makes a 504, 429 or 503 an answer: asking again would bring the same one. The last is services/proxy's for an
-# absent service.
-_ANSWERS = (b"ResourceVersionTooLarge", b"DisruptionBudget", b"no endpoints available for service")
+_UNDONE = frozenset({429, 503})  # what was answered so had no effect
 _KEEP = 8 << 20  # bytes of an answer: more than the largest object, which etcd limits, takes as JSON
 _MESSAGE_BYTES = 4096
 _WORD, _LIST = 256, 16  # of reasons and kinds, of causes and warnings: a server may send what it likes
@@ -317,11 +314,13 @@ class Engine:
                 self._renewed(work.access, access)
             self._later_by(work, 0.0)
             return True
-        transient = response.error is not None or response.status in _RETRIED
-        if work.sending is not None and response.status in work.sending.ask.expects:
+        expects = work.sending.ask.expects if work.sending is not None else frozenset[int]()
+        if response.error is not None and 0 in expects:
             return False
-        if not transient or work.tries >= TRIES or any(answer in response.body for answer in _ANSWERS):
+        if (response.error is None and not is_busy(response, expects)) or work.tries >= TRIES:
             return False
+        if work.sending is not None and writes(work.sending.request) and response.status not in _UNDONE:
+            work.sending.repeated = True
         asked_for = response.headers.get("retry-after", "")
         backoff = 0.1 * 2**work.tries * random.uniform(0.5, 1.5)  # noqa: S311  # spreads load, guards nothing
         self._later_by(work, min(float(asked_for), WAIT_AT_MOST) if asked_for.isdigit() else backoff)

@@ -12,10 +12,13 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
-from conformance.model import Request, Response
+from conformance.model import Request
 from conformance.scripts import CASE_LABEL, JSON, RUN_LABEL, Ask, Memory, Reply, Seen, at
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from conformance.model import Response
     from conformance.placeholders import Placeholders
     from conformance.scripts import Case
 
@@ -221,10 +224,8 @@ class Reader:
                     "message": self.ledger.mask_known(response.body[:_MESSAGE].decode("utf-8", "replace")),
                 }
             return None
-        if document.get("kind") == "Status" and document.get("apiVersion") == "v1":
-            status = {key: value for key, value in document.items() if key != "metadata"}
-            status["message"] = self.ledger.mask_known(str(document.get("message", ""))[:_MESSAGE])
-            return self.ledger.mask(status)
+        if _is_status(document):
+            return self._status(document)
         items = document.get("items")
         if isinstance(items, list) and "metadata" in document:
             return {
@@ -234,6 +235,11 @@ class Reader:
                 "items": [self._object(ask, item) for item in items if self._is_own(item)],
             }
         return self._object(ask, document)
+
+    def _status(self, document: Mapping[str, Any]) -> Any:
+        status = {key: value for key, value in document.items() if key != "metadata"}
+        status["message"] = self.ledger.mask_known(str(document.get("message", ""))[:_MESSAGE])
+        return self.ledger.mask(status)
 
     def _of_list(self, ask: Ask, metadata: Any) -> Any:
         """Mask what a list says of itself; whether two lists are of one state is chance, unless one follows another."""
@@ -268,8 +274,8 @@ class Reader:
     def _object(self, ask: Ask, item: Any) -> Any:
         if not isinstance(item, dict):
             return None
-        if item.get("kind") == "Status":
-            return self._kept(ask, item, _NO_RESPONSE)
+        if _is_status(item):
+            return self._status(item)
         if not self._is_own(item):
             return self._foreign(item)
         metadata = dict(item["metadata"])
@@ -298,11 +304,13 @@ def event(line: bytes) -> Any:
     return _json(line)
 
 
+def _is_status(document: Mapping[str, Any]) -> bool:
+    """Whether it is the API's own Status, or means to be: a custom resource may be called so, too."""
+    return document.get("kind") == "Status" and document.get("apiVersion") in {None, "v1"}
+
+
 def _json(body: bytes) -> Any:
     try:
         return orjson.loads(body)
     except orjson.JSONDecodeError:
         return None
-
-
-_NO_RESPONSE = Response(0, {}, b"", 0.0)

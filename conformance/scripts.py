@@ -54,7 +54,7 @@ class Ask:
     `identity` is a name of the run's identities, ADMIN, or a credential `@NAME` of docs/checks.md.
     `read` makes of the answer what the script gets as `Reply.body` and what is stored; without it the objects of this
     script come whole (`managed` says whether with managedFields), of all others only kind, apiVersion and name.
-    `expects` are statuses that would be asked again (429, 503, 504) and are an answer here.
+    `expects` are statuses that would be asked again (429, 503, 504) and are an answer here; 0 means no answer at all.
     For a watch, `ends` says after which events it is over; it ends after `seconds` in any case. With `upgrade`, a
     subprotocol of WebSocket, the events are the messages of the connection instead: `[channel, text]`. `slow` says of
     another request that the server lets it wait on purpose.
@@ -85,7 +85,8 @@ class Reply:
     """What a script learns of an answer, and all that is stored of it. Header names are lower case, a few are kept.
 
     `events` are those of a watch, `ended` by whom: `server`, `client` (its time was over), or empty when it had brought
-    what it was followed for. `problems` says how the body departs from the server's own schema.
+    what it was followed for. `problems` says how the body departs from the server's own schema, and `error` why the
+    answer tells nothing of the server: none came, or none that counts.
     """
 
     status: int
@@ -200,6 +201,14 @@ def need(holds: object, note: str) -> None:
     """End as not evaluated unless it holds: a step that only prepares the question did not succeed."""
     if not holds:
         raise NotEvaluated(note)
+
+
+def lost(asks: Iterable[Ask], replies: Iterable[Reply]) -> Ending | None:
+    """Say how a script ends that got no answer where it needs one: nothing was found out, and nobody is accused."""
+    for ask, reply in zip(asks, replies, strict=True):
+        if reply.error and 0 not in ask.expects:
+            return Ending(Verdict.NOT_EVALUATED, f"{ask.method} {ask.path}: {reply.error}")
+    return None
 
 
 # --- what a script is about -------------------------------------------------------------------------------------------
@@ -490,6 +499,8 @@ def replay(script: Script, case: Case, exchanges: Iterable[Exchange]) -> Ending:
                 if (held.ask.method, held.ask.path) != (ask.method, ask.path):
                     return Ending(Verdict.ERROR, "the run was made by another version of this check; audit again")
                 replies.append(held.reply)
+            if unheard := lost(asks, replies):
+                return unheard
             given = tuple(replies) if isinstance(wanted, tuple) else replies[0]
     except StopIteration:
         return ending(None)
@@ -538,6 +549,7 @@ __all__ = [
     "expect",
     "fail",
     "filled",
+    "lost",
     "need",
     "replay",
     "subjects",

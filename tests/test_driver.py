@@ -214,3 +214,72 @@ def test_a_hazard_is_an_error_of_the_check_and_is_not_sent() -> None:
     assert not it.ready
     assert it.ending is not None
     assert it.ending.verdict is Verdict.ERROR
+
+
+def get_and_expect(it: Case) -> Steps:
+    reply: Reply = yield Ask("GET", it.item("x"))
+    expect(reply.status == 200, f"it is answered {reply.status}")
+
+
+NO_LEADER = {"kind": "Status", "message": "etcdserver: leader changed"}
+
+
+@pytest.mark.parametrize(
+    ("response", "note"),
+    [
+        (Response(0, {}, b"", 0.0, error="Operation timed out"), "Operation timed out"),
+        (answer(503), "503, again and again"),
+        (answer(429), "429, again and again"),
+        (answer(500, NO_LEADER), "500, again and again"),
+        (Response(200, {}, b"{", 0.0, cut=True), "the answer was too long, or took too long"),
+    ],
+)
+def test_whoever_gets_no_answer_accuses_nobody_live_or_said_again(response: Response, note: str) -> None:
+    it = driven(get_and_expect)
+    serve(it, response)
+    assert it.ending is not None
+    assert it.ending.verdict is Verdict.NOT_EVALUATED
+    assert it.ending.note.endswith(note)
+    assert replay(get_and_expect, it.case, it.exchanges) == it.ending
+
+
+@pytest.mark.parametrize(
+    ("response", "note"),
+    [
+        (answer(500, {"kind": "Status"}), "it is answered 500"),
+        (answer(404, {"kind": "Status"}), "it is answered 404"),
+        (answer(504, {"details": {"causes": [{"reason": "ResourceVersionTooLarge"}]}}), "it is answered 504"),
+    ],
+)
+def test_an_answer_that_counts_is_held_against_the_server(response: Response, note: str) -> None:
+    it = driven(get_and_expect)
+    serve(it, response)
+    assert it.ending is not None
+    assert (it.ending.verdict, it.ending.note) == (Verdict.FAIL, note)
+
+
+def test_a_script_may_want_to_know_that_no_answer_came() -> None:
+    def refused(it: Case) -> Steps:
+        reply: Reply = yield Ask("GET", it.item("x"), expects=frozenset({0}))
+        expect(reply.status == 0, "it is answered")
+
+    it = driven(refused)
+    serve(it, Response(0, {}, b"", 0.0, error="refused"))
+    assert it.ending is not None
+    assert it.ending.verdict is Verdict.PASS
+
+
+@pytest.mark.parametrize(("status", "verdict"), [(409, Verdict.NOT_EVALUATED), (201, Verdict.PASS)])
+def test_a_write_that_was_sent_twice_accuses_nobody(status: int, verdict: Verdict) -> None:
+    def create(it: Case) -> Steps:
+        reply: Reply = yield Ask("POST", it.collection(), body=it.object("a"))
+        expect(reply.status == 201, f"it is answered {reply.status}")
+
+    it = driven(create)
+    sending = it.ready.popleft()
+    sending.repeated = True
+    it.arrived(sending, answer(status, made(f"kc-{RUN}-2a-a")))
+    while it.ready:
+        it.arrived(it.ready.popleft(), answer(200, {"kind": "Status"}))
+    assert it.ending is not None
+    assert it.ending.verdict is verdict

@@ -87,3 +87,9 @@ def test_a_reading_says_what_is_kept_and_may_remember_what_is_not() -> None:
     items = [{"metadata": {"name": "somebody's"}}]
     assert reader.reply(first, answer(200, {"items": items})).body is None
     assert reader.reply(second, answer(200, {"items": items})).body == {"same": True}
+
+
+def test_a_status_is_one_without_its_version_and_a_custom_resource_of_that_name_is_none() -> None:
+    assert read({"kind": "Status", "message": "no"}, status=500) == {"kind": "Status", "message": "no"}
+    custom = {"kind": "Status", "apiVersion": "example.com/v1", "metadata": {"name": "x"}, "spec": {"key": "secret"}}
+    assert "secret" not in str(read(custom))

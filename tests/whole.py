@@ -7,6 +7,7 @@ CBOR.
 from __future__ import annotations
 
 import argparse
+import re
 import sys
 import tempfile
 import time
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 CBOR = "--feature-gates=CBORServingAndStorage=true"
 CONNECT = {"exec", "attach", "portforward", "proxy"}
 audits.MINUTES = 40 * 60.0  # on a machine that others use, too
+QUIRK = re.compile(r"\bQ\d+(?=: )")
 PAIRS = {("1.37", False): 660, ("1.37", True): 852}
 
 
@@ -71,6 +73,8 @@ def said(matrix: Any, minor: str, *, everything: bool) -> Iterator[str]:
         yield f"{counted['not asked']} pairs have no checked answer: {left}"
     verdicts = Counter(result["verdict"] for result in matrix["checks"])
     print(f"{len(matrix['checks'])} results: " + ", ".join(f"{n} {name}" for name, n in verdicts.most_common()))
+    seen = Counter(name for result in matrix["checks"] for name in set(QUIRK.findall(result["note"])))
+    print("quirks: " + ", ".join(f"{name} {seen[name]}" for name in sorted(seen, key=lambda name: int(name[1:]))))
     by_check: dict[str, Counter[str]] = {}
     for result in matrix["checks"]:
         by_check.setdefault(result["id"], Counter())[result["verdict"]] += 1

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from conformance.scripts import DRY_RUN, Ask, at, need
+from conformance.scripts import DRY_RUN, OWN, Ask, at, need
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -63,6 +63,13 @@ def merge(case: Case, name: str, patch: Json, *query: tuple[str, str]) -> Ask:
 def dry_run(case: Case, body: Any, *query: tuple[str, str], **how: Any) -> Ask:
     """Try a creation that persists nothing."""
     return Ask("POST", case.collection(), (DRY_RUN, *query), body, **how)
+
+
+def pause(case: Case, seconds: int) -> Ask:
+    """Let some seconds go by: a watch of what never comes, which the server ends."""
+    query = (("watch", "true"), ("timeoutSeconds", str(seconds)), case.selector)
+    path = f"/api/v1/namespaces/{OWN}/configmaps"
+    return Ask("GET", path, query, ends=lambda _: False, seconds=seconds + 30.0, read=lambda _seen, _memory: None)
 
 
 def read_back(case: Case, name: str) -> Generator[Ask, Any, Any]:

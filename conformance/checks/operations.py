@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from conformance.scripts import Case, Memory, Seen, Steps, Subject
 
 _OK, _CREATED, _NOT_FOUND, _CONFLICT = 200, 201, 404, 409
-_TRIES = 4
+_TRIES = 8  # at an object that controllers write, too
 _CONNECT = frozenset({"exec", "attach", "portforward", "proxy"})
 _METHODS = {"get": "GET", "create": "POST", "update": "PUT", "patch": "PATCH", "delete": "DELETE"}
 _PODS = "https://kubernetes.io/docs/concepts/workloads/pods"
