@@ -29,9 +29,8 @@ _SECRETS = "/api/v1/namespaces/{other}/secrets"
 _MASTERS = "system:masters"
 _NO_ANSWER = frozenset({0})  # of a connection that is refused, as good as a 401
 _TRIES = 5  # of a deleted account: one before, the others over twenty seconds
-_FRONT = "https://kubernetes.io/docs/tasks/extend-kubernetes/configure-aggregation-layer/"
 _IMPERSONATION = f"{AUTHENTICATION}#user-impersonation"
-_ACCOUNTS = "https://kubernetes.io/docs/reference/access-authn-authz/service-accounts-admin/"
+_CHECKED = "https://kubernetes.io/docs/concepts/security/service-accounts/#authenticating-credentials"
 # --- nobody is let in who should not be -------------------------------------------------------------------------------
 
 
@@ -136,8 +135,8 @@ def auth_token(case: Case) -> Steps:
     "AUTH-TOKEN-AUDIENCE",
     MUST,
     "A token for another audience is a 401",
-    url=_ACCOUNTS,
-    quote="The token must be intended for one of the audiences of the API server.",
+    url=_CHECKED,
+    quote="The API server checks the validity of that bearer token as follows: … Checks the audience claims.",
     on="server",
     mode="full",
     needs=("@none",),
@@ -154,8 +153,9 @@ def auth_token_audience(case: Case) -> Steps:
     "AUTH-TOKEN-DELETED",
     MUST,
     "A token of an account that was deleted is a 401",
-    url=_ACCOUNTS,
-    quote="the token is invalidated when the ServiceAccount that it was issued for is deleted",
+    url=_CHECKED,
+    quote="The API server checks the validity of that bearer token as follows: … Checks whether object references in"
+    " the token claims are currently valid.",
     on="server",
     mode="full",
     needs=("@none",),
@@ -206,7 +206,8 @@ def auth_token_expired(case: Case) -> Steps:
     MUST,
     "SelfSubjectReview tells each identity its own user and groups",
     url=f"{AUTHENTICATION}#self-subject-review",
-    quote="the API responds with the user attributes that the API server has for the client after authentication",
+    quote="On receiving a request, the Kubernetes API server fills the status with the user attributes and returns it"
+    " to the user.",
     on="server",
 )
 def auth_who(case: Case) -> Steps:
@@ -226,8 +227,8 @@ def auth_who(case: Case) -> Steps:
     MUST,
     "Nobody acts as somebody else without the right to impersonate them",
     url=_IMPERSONATION,
-    quote="In clusters with the RBAC authorization plugin enabled, the following ClusterRole encompasses the rules"
-    " needed to set user and group impersonation headers",
+    quote='the impersonating user must have the ability to perform the "impersonate" verb on the kind of attribute'
+    " being impersonated",
     on="server",
 )
 def impersonate_denied(case: Case) -> Steps:
@@ -302,9 +303,9 @@ def front_proxy_spoofed(case: Case) -> Steps:
     "FRONT-PROXY-HEADERS",
     MUST,
     "With the certificate of an authenticating proxy the headers say who asks",
-    url=_FRONT,
-    quote="The Kubernetes apiserver will use the files indicated by --proxy-client-*-file to authenticate to the"
-    " extension apiserver.",
+    url=f"{AUTHENTICATION}#authenticating-proxy",
+    quote="Header names to check, in order, for the user identity. The first header containing a value is used as the"
+    " username.",
     on="server",
     needs=("@front-proxy",),
 )

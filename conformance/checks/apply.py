@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from conformance.checks import MUST, check
-from conformance.checks.asking import APPLY, APPLY_PATCH, MARK, OBJECT, get, mark_of, read_back
+from conformance.checks.asking import APPLY, APPLY_PATCH, CONCEPTS, MARK, OBJECT, PARAMETERS, get, mark_of, read_back
 from conformance.scripts import DRY_RUN, Ask, Reply, at, expect, need
 
 if TYPE_CHECKING:
@@ -51,8 +51,9 @@ def owners(body: Any, label: str = MARK) -> set[str]:
     "APPLY-CREATE",
     MUST,
     "Applying an object that is not there creates it, with its manager as owner",
-    url=APPLY,
-    quote="If the object does not exist, Server-Side Apply creates it",
+    url=f"{CONCEPTS}#patch-and-apply",
+    quote="For Server-Side Apply, Kubernetes treats the request as a create if the object does not yet exist, and a"
+    " patch otherwise.",
     on="resource",
     verbs=_APPLIED,
     applies=lambda subject: not subject.aggregated,
@@ -77,7 +78,7 @@ def apply_create(case: Case) -> Steps:
     MUST,
     "Applying changes the fields that are sent and leaves all others",
     url=APPLY,
-    quote="users and controllers declaratively manage resources by sending their fully specified intent",
+    quote="Clients can create and modify objects declaratively by submitting their fully specified intent.",
     on="resource",
     verbs=_APPLIED,
     applies=lambda subject: not subject.aggregated,
@@ -181,8 +182,8 @@ def apply_give_up(case: Case) -> Steps:
     MUST,
     "Managers that apply one value share the field, and it stays when one of them gives it up",
     url=f"{APPLY}#conflicts",
-    quote="This leaves the value unchanged, and causes the field's management to be shared by the applier and all other"
-    " field managers that already claimed to manage it.",
+    quote="Doing so leaves the value unchanged, and causes that field's management to be shared by the applier along"
+    " with all other field managers that already claimed to manage it.",
     on="resource",
     verbs=_APPLIED,
     applies=lambda subject: not subject.aggregated,
@@ -207,8 +208,8 @@ def apply_shared(case: Case) -> Steps:
     "APPLY-MANAGER",
     MUST,
     "Applying without a fieldManager is refused",
-    url=f"{APPLY}#managers",
-    quote="fieldManager is a required query parameter when you apply",
+    url=f"{PARAMETERS}#fieldManager",
+    quote="This field is required for apply requests (application/apply-patch) but optional for non-apply patch types",
     on="resource",
     verbs=("patch", "get"),
     applies=lambda subject: not subject.aggregated and subject.has("create"),
@@ -226,8 +227,8 @@ def apply_manager(case: Case) -> Steps:
     "APPLY-DRY-RUN",
     MUST,
     "A dry run of an apply answers with the object and persists nothing",
-    url=f"{APPLY}#api-implementation",
-    quote="The system guarantees that dry-run requests will not be persisted in storage or have any other side"
+    url=f"{CONCEPTS}#dry-run",
+    quote="Kubernetes guarantees that dry-run requests will not be persisted in storage or have any other side"
     " effects.",
     on="resource",
     verbs=("create", "patch", "get"),

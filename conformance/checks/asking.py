@@ -18,6 +18,8 @@ CONVENTIONS = (
 )
 APPLY = "https://kubernetes.io/docs/reference/using-api/server-side-apply/"
 AUTHENTICATION = "https://kubernetes.io/docs/reference/access-authn-authz/authentication/"
+PARAMETERS = "https://kubernetes.io/docs/reference/kubernetes-api/common-parameters/common-parameters/"
+DEFINITION = "https://kubernetes.io/docs/reference/kubernetes-api/extend-resources/custom-resource-definition-v1/"
 OVERVIEW = "https://kubernetes.io/docs/concepts/overview/kubernetes-api/"
 LABELS_PAGE = "https://kubernetes.io/docs/concepts/overview/working-with-objects/labels/"
 FIELDS_PAGE = "https://kubernetes.io/docs/concepts/overview/working-with-objects/field-selectors/"

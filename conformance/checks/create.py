@@ -27,7 +27,6 @@ _CREATED, _OK = 201, 200
 _BAD, _NOT_FOUND, _CONFLICT, _TOO_LARGE, _MEDIA, _INVALID = 400, 404, 409, 413, 415, 422
 _FORBIDDEN = 403
 _TRIES = 5
-_VALIDATION = f"{CONCEPTS}#field-validation"
 _NAMES = "https://kubernetes.io/docs/concepts/overview/working-with-objects/names/"
 
 
@@ -84,8 +83,7 @@ def create_echo(case: Case) -> Steps:
     MUST,
     "The server gives a new object uid, creationTimestamp and resourceVersion",
     url=CONVENTIONS,
-    quote='Every object kind MUST have the following metadata in a nested object field called "metadata": namespace,'
-    " name, uid",
+    quote='Every object kind MUST have the following metadata in a nested object field called "metadata": … name … uid',
     on="resource",
     verbs=OBJECT,
     mode="full",
@@ -180,7 +178,7 @@ def create_generate_name(case: Case) -> Steps:
     MUST,
     "A dry run of a creation answers with the object and persists nothing",
     url=f"{CONCEPTS}#dry-run",
-    quote="The system guarantees that dry-run requests will not be persisted in storage or have any other side"
+    quote="Kubernetes guarantees that dry-run requests will not be persisted in storage or have any other side"
     " effects.",
     on="resource",
     verbs=("create", "get"),
@@ -208,9 +206,9 @@ def _with_unknown(case: Case) -> Any:
     "CREATE-STRICT",
     MUST,
     "fieldValidation=Strict refuses a field that the schema does not know",
-    url=_VALIDATION,
-    quote="Strict: The API server rejects the request with a 400 Bad Request error when it detects any unknown or"
-    " duplicate fields.",
+    url=f"{CONCEPTS}#setting-the-field-validation-level",
+    quote="The API server rejects the request with a 400 Bad Request error when it detects any unknown or duplicate"
+    " fields. The response message from the API server specifies all the unknown or duplicate fields",
     on="resource",
     verbs=("create",),
     mode="dry-run",
@@ -228,8 +226,9 @@ def create_strict(case: Case) -> Steps:
     "CREATE-WARN",
     MUST,
     "fieldValidation=Warn takes an unknown field, drops it and warns of it",
-    url=_VALIDATION,
-    quote="Warn: Any unknown or duplicate fields are ignored, and a warning is returned for each of them.",
+    url=f"{CONCEPTS}#setting-the-field-validation-level",
+    quote="The warning is sent using the Warning: response header, adding one warning item for each unknown or"
+    " duplicate field.",
     on="resource",
     verbs=("create", "get"),
     mode="dry-run",
@@ -249,9 +248,9 @@ def create_warn(case: Case) -> Steps:
     "CREATE-IGNORE",
     MUST,
     "fieldValidation=Ignore takes an unknown field, drops it and says nothing",
-    url=_VALIDATION,
-    quote="Ignore: The API server succeeds in handling the request as it would without the erroneous fields being set,"
-    " dropping all unknown and duplicate fields as needed and giving no indication it has done so.",
+    url=f"{CONCEPTS}#setting-the-field-validation-level",
+    quote="The API server succeeds in handling the request as it would without the erroneous fields being set,"
+    " dropping all unknown and duplicate fields and giving no indication it has done so.",
     on="resource",
     verbs=("create", "get"),
     mode="dry-run",
@@ -271,9 +270,9 @@ def create_ignore(case: Case) -> Steps:
     "CREATE-DUPLICATE-FIELD",
     MUST,
     "fieldValidation=Strict refuses a field that is given twice",
-    url=_VALIDATION,
-    quote="Strict: The API server rejects the request with a 400 Bad Request error when it detects any unknown or"
-    " duplicate fields.",
+    url=f"{CONCEPTS}#setting-the-field-validation-level",
+    quote="The API server rejects the request with a 400 Bad Request error when it detects any unknown or duplicate"
+    " fields.",
     on="resource",
     verbs=("create",),
     mode="dry-run",
@@ -355,8 +354,9 @@ def create_malformed(case: Case) -> Steps:
     "CREATE-MEDIA-TYPE",
     MUST,
     "A body of a media type that the server does not read is refused as 415",
-    url=CONCEPTS,
-    quote="415 Unsupported media type: the Content-Type of the request is not one that the server can decode",
+    url="https://www.rfc-editor.org/rfc/rfc9110#section-15.5.16",
+    quote="The 415 (Unsupported Media Type) status code indicates that the origin server is refusing to service the"
+    " request because the content is in a format not supported by this method on the target resource.",
     on="resource",
     verbs=("create",),
     mode="dry-run",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from conformance.checks import MUST, SHOULD, check
-from conformance.checks.asking import MERGE, STRATEGIC, dry_run, get
+from conformance.checks.asking import CONCEPTS, DEFINITION, MERGE, STRATEGIC, dry_run, get
 from conformance.scripts import RUN, Ask, Reply, at, expect, need
 
 if TYPE_CHECKING:
@@ -61,7 +61,8 @@ def defaults(case: Case) -> Steps:
     MUST,
     "Fields that a custom resource's schema does not have are dropped",
     url=f"{_PAGE}#field-pruning",
-    quote="CustomResourceDefinitions store validated resource data in the cluster's persistence store, etcd.",
+    quote="if you specify a field that the API server does not recognize, the unknown field is pruned (removed)"
+    " before being persisted",
     on="resource",
     verbs=("create", "get"),
     applies=_GADGET,
@@ -166,8 +167,7 @@ def nullable(case: Case) -> Steps:
     MUST,
     "A rule (CEL) of a custom resource's schema is held, and its message is told",
     url=f"{_PAGE}#validation-rules",
-    quote="If the Rules are scoped to the root of a resource, it may make field selection into any fields declared in"
-    " the OpenAPIv3 schema of the CRD",
+    quote="Validation rules use the Common Expression Language (CEL) to validate custom resource values.",
     on="resource",
     verbs=("create",),
     applies=_GADGET,
@@ -280,8 +280,9 @@ def _columns(seen: Seen, _: Memory) -> Any:
     "CRD-STRATEGIC",
     MUST,
     "A strategic merge patch of a custom resource is a 415",
-    url="https://kubernetes.io/docs/tasks/manage-kubernetes-objects/update-api-object-kubectl-patch/",
-    quote="Strategic merge patch is not supported for custom resources.",
+    url=f"{CONCEPTS}#patch-and-apply",
+    quote="You cannot use application/strategic-merge-patch+json with any API defined using a"
+    " CustomResourceDefinition.",
     on="resource",
     verbs=("patch",),
     applies=lambda subject: subject.custom,
@@ -337,8 +338,9 @@ def accepted(case: Case) -> Steps:
     "CRD-VERSION-DEFAULTS",
     SHOULD,
     "A custom resource has, read through a version, the defaults and the fields of that version's schema",
-    url="https://kubernetes.io/docs/tasks/extend-kubernetes/custom-resources/custom-resource-definition-versioning/",
-    quote="The None conversion strategy changes only the apiVersion field",
+    url=f"{DEFINITION}#CustomResourceConversion",
+    quote='"None": The converter only change the apiVersion and would not touch any other field in the custom'
+    " resource.",
     on="resource",
     verbs=("create", "get"),
     applies=_OLD_GADGET,

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from conformance.scripts import Case, Steps, Subject
 
 _OK, _ACCEPTED, _BAD, _NOT_FOUND, _CONFLICT, _INVALID = 200, 202, 400, 404, 409, 422
+_OPTIONS = "https://kubernetes.io/docs/reference/kubernetes-api/common-definitions/delete-options/"
 _HOLD = "kube-conformance.io/hold"
 _TRIES = 6
 
@@ -43,7 +44,7 @@ def _is_terminated_by_controllers(subject: Subject) -> bool:
     MUST,
     "A deleted object without finalizers is gone: 404, and in no list",
     url=f"{CONCEPTS}#resource-deletion",
-    quote="When you delete a resource this takes place in two phases: finalization, removal",
+    quote="Once the last finalizer is removed, the resource is actually removed from etcd.",
     on="resource",
     verbs=OBJECT,
     mode="full",
@@ -89,7 +90,7 @@ def delete_absent(case: Case) -> Steps:
     MUST,
     "A dry run of a deletion removes nothing",
     url=f"{CONCEPTS}#dry-run",
-    quote="The system guarantees that dry-run requests will not be persisted in storage or have any other side"
+    quote="Kubernetes guarantees that dry-run requests will not be persisted in storage or have any other side"
     " effects.",
     on="resource",
     verbs=OBJECT,
@@ -113,7 +114,7 @@ def delete_dry_run(case: Case) -> Steps:
     "DELETE-PRECONDITION-UID",
     MUST,
     "A deletion that means another object of the same name, by its uid, is a 409 and removes nothing",
-    url="https://kubernetes.io/docs/reference/kubernetes-api/common-definitions/delete-options/",
+    url=_OPTIONS,
     quote="Must be fulfilled before a deletion is carried out. If not possible, a 409 Conflict status will be"
     " returned.",
     on="resource",
@@ -138,7 +139,7 @@ def delete_precondition_uid(case: Case) -> Steps:
     "DELETE-PRECONDITION-VERSION",
     MUST,
     "A deletion that means another state of the object, by its resourceVersion, is a 409 and removes nothing",
-    url="https://kubernetes.io/docs/reference/kubernetes-api/common-definitions/delete-options/",
+    url=_OPTIONS,
     quote="Must be fulfilled before a deletion is carried out. If not possible, a 409 Conflict status will be"
     " returned.",
     on="resource",
@@ -224,7 +225,7 @@ def delete_finalizer_late(case: Case) -> Steps:
     MUST,
     "A foreground deletion leaves the object, going, with the finalizer foregroundDeletion",
     url=f"{COLLECTING}#foreground-deletion",
-    quote="The Kubernetes API server sets the object's metadata.finalizers to foregroundDeletion.",
+    quote="The Kubernetes API server also sets the metadata.finalizers field to foregroundDeletion.",
     on="resource",
     verbs=(*OBJECT, "patch"),
     applies=lambda subject: subject.id != "v1/namespaces",
@@ -240,8 +241,8 @@ def delete_foreground(case: Case) -> Steps:
     "DELETE-ORPHAN",
     MUST,
     "A deletion that orphans leaves the object, going, with the finalizer orphan",
-    url=f"{COLLECTING}#orphan-dependents",
-    quote="By default, Kubernetes deletes dependent objects. You can override this behaviour by orphaning them",
+    url=_OPTIONS,
+    quote="Acceptable values are: 'Orphan' - orphan the dependents",
     on="resource",
     verbs=(*OBJECT, "patch"),
     applies=lambda subject: subject.id != "v1/namespaces",
@@ -268,7 +269,7 @@ def _policy(case: Case, policy: str, finalizer: str) -> Steps:
     "DELETE-POLICY-INVALID",
     MUST,
     "A propagation policy that is none is refused",
-    url="https://kubernetes.io/docs/reference/kubernetes-api/common-definitions/delete-options/",
+    url=_OPTIONS,
     quote="Acceptable values are: 'Orphan' - orphan the dependents; 'Background' - allow the garbage collector to"
     " delete the dependents in the background; 'Foreground' - a cascading policy",
     on="resource",
@@ -358,7 +359,7 @@ def deletecollection_selection(case: Case) -> Steps:
     MUST,
     "A dry run of the deletion of a collection answers and removes nothing",
     url=f"{CONCEPTS}#dry-run",
-    quote="The system guarantees that dry-run requests will not be persisted in storage or have any other side"
+    quote="Kubernetes guarantees that dry-run requests will not be persisted in storage or have any other side"
     " effects.",
     on="resource",
     verbs=(*OBJECT, "deletecollection", "list"),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from conformance.checks import MUST, SHOULD, check
-from conformance.checks.asking import CONVENTIONS, OVERVIEW, pause
+from conformance.checks.asking import CONVENTIONS, DEFINITION, OVERVIEW, pause
 from conformance.scripts import Ask, NotEvaluated, Reply, at, expect, need
 
 if TYPE_CHECKING:
@@ -18,10 +18,6 @@ _OK, _NOT_MODIFIED, _NOT_FOUND = 200, 304, 404
 _AGGREGATED = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList"
 _DISCOVERY = f"{OVERVIEW}#discovery-api"
 _OPENAPI = f"{OVERVIEW}#openapi-v3"
-_PRIORITY = (
-    "https://kubernetes.io/docs/tasks/extend-kubernetes/custom-resources/custom-resource-definition-versioning/"
-    "#version-priority"
-)
 _SHOWN = 5
 _TRIES = 4  # while somebody registers or removes something
 _ACTIONS = {
@@ -91,7 +87,8 @@ def _legacy(where: str) -> Reading:
     MUST,
     "Aggregated and unaggregated discovery tell of the same resources, scopes, kinds and verbs",
     url=_DISCOVERY,
-    quote="Kubernetes offers two mechanisms for API discovery: Aggregated Discovery and Unaggregated Discovery",
+    quote="The API is available both aggregated and unaggregated form. The aggregated discovery serves two endpoints"
+    " while the unaggregated discovery serves a separate endpoint for each group version.",
     on="group version",
 )
 def discovery_agree(case: Case) -> Steps:
@@ -129,8 +126,8 @@ def _group(seen: Seen, _: Memory) -> Any:
     "DISCOVERY-PREFERRED",
     MUST,
     "The preferred version of a group is one of its versions, and the first of them",
-    url=_DISCOVERY,
-    quote="the preferred version of the group is the version that the API server prefers, and is among its versions",
+    url="https://pkg.go.dev/k8s.io/apimachinery/pkg/apis/meta/v1#APIGroup",
+    quote="preferredVersion is the version preferred by the API server",
     on="group version",
     applies=lambda subject: bool(subject.group),
 )
@@ -161,8 +158,9 @@ def rank(version: str) -> tuple[int, int, int]:
     "DISCOVERY-PRIORITY",
     SHOULD,
     "The versions of a group stand in the order of their maturity",
-    url=_PRIORITY,
-    quote="The list is sorted based on GA > beta > alpha, and then by comparing major version, then minor version.",
+    url=f"{DEFINITION}#CustomResourceDefinitionSpec",
+    quote="These are sorted first by GA > beta > alpha (where GA is a version with no suffix such as beta or alpha),"
+    " and then by comparing major version, then minor version.",
     on="group version",
     applies=lambda subject: bool(subject.group) and not subject.aggregated,
 )

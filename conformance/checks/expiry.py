@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import orjson
 
 from conformance.checks import MUST, check
-from conformance.checks.asking import CONCEPTS
+from conformance.checks.asking import CONCEPTS, PARAMETERS
 from conformance.scripts import Ask, Reply, at, expect, need
 
 if TYPE_CHECKING:
@@ -72,9 +72,10 @@ def list_version_expired(case: Case) -> Steps:
     "LIST-CONTINUE-EXPIRED",
     MUST,
     "A continue token of a state that is gone is a 410",
-    url=f"{CONCEPTS}#retrieving-large-results-sets-in-chunks",
-    quote="Like a watch operation, a continue token will expire after a short amount of time (by default 5 minutes) and"
-    " return a 410 Gone if more results cannot be returned.",
+    url=f"{PARAMETERS}#continue",
+    quote="If the specified continue value is no longer valid whether due to expiration (generally five to fifteen"
+    " minutes) or a configuration change on the server, the server will respond with a 410 ResourceExpired error"
+    " together with a continue token.",
     on="resource",
     verbs=("list",),
     applies=_is_read_from_the_store,

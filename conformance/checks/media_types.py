@@ -96,7 +96,7 @@ def _compared(case: Case, accept: str) -> Generator[Ask | tuple[Ask, ...], Any, 
     MUST,
     "JSON is served by default: without an Accept header, for any, and as the second choice",
     url=_ENCODINGS,
-    quote="By default, Kubernetes returns objects serialized to JSON with content type application/json.",
+    quote="By default, Kubernetes returns objects in JSON serialization, using the application/json media type.",
     on="resource",
     verbs=("list",),
 )
@@ -250,7 +250,8 @@ def protobuf_custom(case: Case) -> Steps:
     MUST,
     "An object as CBOR, where that is served, is the same object",
     url=f"{CONCEPTS}#cbor-encoding",
-    quote="Objects encoded in CBOR are self-describing",
+    quote="request and response bodies for all built-in resource types and all resources defined by a"
+    " CustomResourceDefinition may be encoded to the CBOR binary data format",
     on="resource",
     verbs=OBJECT,
     mode="full",

@@ -120,7 +120,7 @@ def patch_strategic(case: Case) -> Steps:
     MUST,
     "A dry run of a patch answers with the changed object and stores nothing",
     url=f"{CONCEPTS}#dry-run",
-    quote="The system guarantees that dry-run requests will not be persisted in storage or have any other side"
+    quote="Kubernetes guarantees that dry-run requests will not be persisted in storage or have any other side"
     " effects.",
     on="resource",
     verbs=_PATCHED,

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from conformance.scripts import Case, Memory, Seen, Steps
 
 _OK, _CREATED, _UNAUTHORIZED, _FORBIDDEN, _NOT_FOUND = 200, 201, 401, 403, 404
-_AUDITING = "https://kubernetes.io/docs/tasks/debug/debug-cluster/audit/"
+_AUDIT_EVENT = "https://kubernetes.io/docs/reference/config-api/apiserver-audit.v1/#audit-k8s-io-v1-Event"
 _HEALTH = "https://kubernetes.io/docs/reference/using-api/health-checks/"
 _ISSUER = "https://kubernetes.io/docs/tasks/configure-pod-container/configure-service-account/"
 _PATHS = (
@@ -117,8 +117,8 @@ def oidc_discovery(case: Case) -> Steps:
     "AUDIT-ID",
     SHOULD,
     "Every answer of the API server bears the Audit-Id of its request",
-    url=_AUDITING,
-    quote="Each request can be recorded with an associated stage; its audit ID is unique for each request",
+    url=_AUDIT_EVENT,
+    quote="Unique audit ID, generated for each request.",
     on="server",
 )
 def audit_id(case: Case) -> Steps:

@@ -12,6 +12,7 @@ from conformance.checks.asking import (
     LABELS_PAGE,
     MARK,
     OBJECT,
+    PARAMETERS,
     count_of_items,
     names_in,
     version_of,
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 _OK, _BAD, _NOT_FOUND, _GONE, _NOT_ALLOWED = 200, 400, 404, 410, 405
 _FUTURE = "9007199254740991"
 _TRIES = 3
+_PARTIAL = "https://pkg.go.dev/k8s.io/apimachinery/pkg/apis/meta/v1#PartialObjectMetadata"
 
 
 def _envelope(seen: Seen, _: Memory) -> object:
@@ -45,8 +47,8 @@ def _envelope(seen: Seen, _: Memory) -> object:
     MUST,
     "A list is of kind <Kind>List and holds items and nothing but objects of that kind",
     url=CONVENTIONS,
-    quote='The name of a list kind must end with "List". All lists use the required "items" field to contain the array'
-    " of objects they return.",
+    quote='The name of a list kind must end with "List". … All lists use the required "items" field to contain the'
+    " array of objects they return.",
     on="resource",
     verbs=("list",),
 )
@@ -156,9 +158,10 @@ def list_limit(case: Case) -> Steps:
     "LIST-CONTINUE",
     MUST,
     "The pages of a list are together exactly the list in one piece, at one resourceVersion",
-    url=CONCEPTS,
-    quote="the `resourceVersion` of the list remains constant across each request, indicating the server is showing us"
-    " a consistent snapshot",
+    url=f"{PARAMETERS}#limit",
+    quote="The server guarantees that the objects returned when using continue will be identical to issuing a single"
+    " list call without a limit - that is, no objects created, modified, or deleted after the first request is issued"
+    " will be included in any subsequent continued requests.",
     on="resource",
     verbs=("list", *OBJECT),
     mode="full",
@@ -246,8 +249,9 @@ def list_remaining(case: Case) -> Steps:
     "LIST-CONTINUE-FORGED",
     MUST,
     "A continue token that the server did not give is refused as 400",
-    url=CONVENTIONS,
-    quote="400 StatusBadRequest: Indicates the requested is invalid.",
+    url=f"{PARAMETERS}#continue",
+    quote="clients may only use the continue value from a previous query result with identical query parameters"
+    " (except for the value of continue) and the server may reject a continue value it does not recognize",
     on="resource",
     verbs=("list",),
 )
@@ -366,8 +370,8 @@ def list_fields_invalid(case: Case) -> Steps:
     "LIST-VERSION-ZERO",
     MUST,
     "A list at resourceVersion 0 is answered from any state that the server has",
-    url=f"{CONCEPTS}#resource-versions",
-    quote="Any: Return data at any resource version. The newest available resource version is preferred, but strong"
+    url=f"{CONCEPTS}#semantics-for-get-and-list",
+    quote="Return data at any resource version. The newest available resource version is preferred, but strong"
     " consistency is not required",
     on="resource",
     verbs=("list",),
@@ -384,8 +388,8 @@ def list_version_zero(case: Case) -> Steps:
     MUST,
     "A list at an exact resourceVersion shows that state and no later one",
     url=f"{CONCEPTS}#resource-versions",
-    quote="Exact: Return data at the exact resource version provided. If the provided resourceVersion is unavailable,"
-    ' the server responds with HTTP 410 "Gone".',
+    quote="Return data at the exact resource version provided. If the provided resourceVersion is unavailable, the"
+    " server responds with HTTP 410 Gone.",
     on="resource",
     verbs=("list", *OBJECT),
     mode="full",
@@ -413,8 +417,8 @@ def list_version_exact(case: Case) -> Steps:
     "LIST-VERSION-NOT-OLDER",
     MUST,
     "A list not older than a resourceVersion shows what was written at it",
-    url=f"{CONCEPTS}#resource-versions",
-    quote="NotOlderThan: Return data at least as new as the provided resourceVersion.",
+    url=f"{CONCEPTS}#semantics-for-get-and-list",
+    quote="Return data at least as new as the provided resourceVersion.",
     on="resource",
     verbs=("list", *OBJECT),
     mode="full",
@@ -434,8 +438,9 @@ def list_version_not_older(case: Case) -> Steps:
     "LIST-VERSION-FUTURE",
     MUST,
     "A list not older than a resourceVersion that is not there yet is a 504 with cause ResourceVersionTooLarge",
-    url=f"{CONCEPTS}#too-large-resource-version",
-    quote="a 504 (Gateway Timeout) response, with Status details that hold the cause ResourceVersionTooLarge",
+    url=f"{CONCEPTS}#unavailable-resource-versions",
+    quote="wait briefly for the resource version to become available, then timeout with a 504 (Gateway Timeout) … the"
+    " kube-apiserver additionally identifies its error responses with a message Too large resource version",
     on="resource",
     verbs=("list",),
 )
@@ -452,8 +457,8 @@ def list_version_future(case: Case) -> Steps:
     "LIST-VERSION-INVALID",
     MUST,
     "A resourceVersion that is none, or a match without a version, is refused",
-    url=f"{CONCEPTS}#resource-versions",
-    quote="Servers that do not recognize or can not serve the resourceVersion parameter refuse the request as invalid",
+    url=f"{CONCEPTS}#semantics-for-get-and-list",
+    quote="Setting the resourceVersionMatch parameter without setting resourceVersion is not valid.",
     on="resource",
     verbs=("list",),
 )
@@ -475,7 +480,7 @@ def list_version_invalid(case: Case) -> Steps:
     MUST,
     "An object that is got equals the item of that name in the list",
     url=CONCEPTS,
-    quote="A list of instances of a resource type is known as a collection; a single instance is called a resource.",
+    quote="When you query the API for a particular type, all items returned by that query are of that type.",
     on="resource",
     verbs=("list", *OBJECT),
     mode="full",
@@ -634,8 +639,8 @@ def _metadata_only(seen: Seen, _: Memory) -> Any:
     "PARTIAL-LIST",
     MUST,
     "A list as PartialObjectMetadataList has the metadata of each object and nothing else",
-    url=f"{CONCEPTS}#metadata-only-fetches",
-    quote="the server returns only the metadata of the objects, as PartialObjectMetadata",
+    url=f"{_PARTIAL}List",
+    quote="PartialObjectMetadataList contains a list of objects containing only their metadata",
     on="resource",
     verbs=("list", "get"),
     applies=lambda subject: subject.has("watch"),
@@ -655,8 +660,9 @@ def partial_list(case: Case) -> Steps:
     "PARTIAL-GET",
     MUST,
     "An object as PartialObjectMetadata has its own metadata and nothing else",
-    url=f"{CONCEPTS}#metadata-only-fetches",
-    quote="the server returns only the metadata of the objects, as PartialObjectMetadata",
+    url=_PARTIAL,
+    quote="PartialObjectMetadata is a generic representation of any object with ObjectMeta. It allows clients to get"
+    " access to a particular ObjectMeta schema without knowing the details of the version.",
     on="resource",
     verbs=OBJECT,
     mode="full",

@@ -17,7 +17,10 @@ if TYPE_CHECKING:
     from conformance.scripts import Case, Memory, Reply, Seen, Steps, Subject
 
 _OPENAPI = "https://kubernetes.io/docs/concepts/overview/kubernetes-api/"
-_QUOTE = "Kubernetes API servers provide a full OpenAPI v3 specification of the resources they serve"
+_QUOTE = (
+    "It includes all the available API paths, as well as all resources consumed and produced for every operations on"
+    " every endpoints."
+)
 # Of what kind an answer is stands apart from whether it is a valid one of its kind.
 _OF_KINDS = r"\w+ answers (the|a) .* is documented"
 _OF_SCHEMAS = rf"(?!{_OF_KINDS}$).*"

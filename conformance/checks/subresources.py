@@ -212,7 +212,7 @@ def status_generation(case: Case) -> Steps:
     MUST,
     "A dry run on the status subresource stores nothing",
     url="https://kubernetes.io/docs/reference/using-api/api-concepts/#dry-run",
-    quote="The system guarantees that dry-run requests will not be persisted in storage or have any other side"
+    quote="Kubernetes guarantees that dry-run requests will not be persisted in storage or have any other side"
     " effects.",
     on="subresource",
     verbs=("patch",),

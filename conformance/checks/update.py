@@ -148,8 +148,8 @@ def update_namespace(case: Case) -> Steps:
     MUST,
     "An update that means another object of the same name, by its uid, is a 409 Conflict",
     url=CONVENTIONS,
-    quote="uid: a unique in time and space value used to distinguish between objects with the same name that have been"
-    " deleted and recreated",
+    quote="uid: a unique in time and space value (typically an RFC 4122 generated identifier, see the identifiers"
+    " docs) used to distinguish between objects with the same name that have been deleted and recreated",
     on="resource",
     verbs=_WRITES,
     mode="full",

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from conformance.scripts import Case, Steps, Subject
 
 _OVERVIEW = "https://kubernetes.io/docs/concepts/overview/kubernetes-api/"
-_CHANGES = f"{_OVERVIEW}#api-changes"
+_VERSIONING = f"{_OVERVIEW}#api-groups-and-versioning"
 _POLICY = "https://kubernetes.io/docs/reference/using-api/deprecation-policy/"
 _SAME = (
     "The API server handles the conversion between API versions transparently: all the different versions are actually"
@@ -70,7 +70,7 @@ def _since(subject: Subject) -> int | None:
     "VERSION-READ",
     MUST,
     "An object that is created through one served version can be read through each other, as the same object",
-    url=_CHANGES,
+    url=_VERSIONING,
     quote=_SAME,
     on="resource",
     verbs=OBJECT,
@@ -93,7 +93,7 @@ def read_elsewhere(case: Case) -> Steps:
     "VERSION-WRITE",
     MUST,
     "A change through one served version shows in each other",
-    url=_CHANGES,
+    url=_VERSIONING,
     quote=_SAME,
     on="resource",
     verbs=("create", "get", "patch"),

@@ -10,6 +10,7 @@ from conformance.checks.asking import (
     LABELS_PAGE,
     MARK,
     OBJECT,
+    PARAMETERS,
     label_patch,
     mark_of,
     merge,
@@ -68,8 +69,8 @@ def _refused(reply: Reply) -> bool:
     MUST,
     "A watch from a list's resourceVersion tells creation, changes and deletion once each and in order",
     url=_CHANGES,
-    quote="The server will return all changes (creates, deletes, and updates) that occur after the supplied"
-    " resourceVersion.",
+    quote="These changes itemize the outcome of operations (such as create, delete, and update) that occurred after"
+    " the resourceVersion you specified as a parameter to the watch request.",
     on="resource",
     verbs=_WATCHED,
     mode="full",
@@ -130,7 +131,8 @@ def watch_order(case: Case) -> Steps:
     MUST,
     "Events carry the whole object as it can be read",
     url=_CHANGES,
-    quote="receive notifications of any create, delete, or update operations as individual JSON objects",
+    quote="receive notifications of any API operations (such as create, delete, patch or update) … Each change"
+    " notification is a JSON document.",
     on="resource",
     verbs=_WATCHED,
     mode="full",
@@ -169,8 +171,8 @@ def watch_object(case: Case) -> Steps:
     MUST,
     "A watch without a resourceVersion begins with what is there, as ADDED",
     url=f"{CONCEPTS}#semantics-for-watch",
-    quote='Get State and Start at Any: Start the watch at any resource version and begin with synthetic "Added" events'
-    " of all resource instances that exist",
+    quote='To establish initial state, the watch begins with synthetic "Added" events of all resources instances that'
+    " exist at the starting resource version.",
     on="resource",
     verbs=_WATCHED,
     mode="full",
@@ -252,8 +254,9 @@ def watch_fields(case: Case) -> Steps:
     "WATCH-LIST",
     MUST,
     "A streaming list tells what is there and ends it with a bookmark that says so",
-    url=f"{CONCEPTS}#streaming-lists",
-    quote='the watch stream begins with synthetic init events, followed by a synthetic "Bookmark" event',
+    url=f"{PARAMETERS}#sendInitialEvents",
+    quote="In that case, the watch stream will begin with synthetic events to produce the current state of objects in"
+    ' the collection. Once all such events have been sent, a synthetic "Bookmark" event will be sent.',
     on="resource",
     verbs=_WATCHED,
     mode="full",

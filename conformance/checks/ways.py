@@ -40,7 +40,7 @@ def _questions() -> tuple[dict[str, Any], ...]:
     MUST,
     "A request through kubectl proxy is decided and answered as the same request by direct TLS",
     url=_PROXY,
-    quote="Use kubectl to start a proxy server: kubectl proxy; then explore the API with curl, wget, or a browser.",
+    quote="When the proxy server is running, you can explore the API using curl, wget, or a browser.",
     on="server",
     mode="dry-run",
     needs=(_KUBECTL,),
