@@ -56,6 +56,10 @@ class Seen:
 def parts(rules: Any) -> Iterator[tuple[str, list[Any]]]:
     """Give the rules without each single right, named by it."""
     for number, rule in enumerate(rules):
+        names = rule.get("resourceNames", ())
+        for name in names if len(names) > 1 else ():
+            less = rule | {"resourceNames": [other for other in names if other != name]}
+            yield f"{name} of rule {number}", [*rules[:number], less, *rules[number + 1 :]]
         what = "resources" if "resources" in rule else "nonResourceURLs"
         for thing in rule[what]:
             for verb in rule["verbs"]:
@@ -139,9 +143,10 @@ def in_force(cluster: Cluster, rules: list[Any]) -> None:
 
 
 def single(rule: Any) -> Iterator[Any]:
-    """Give a rule as rules of one resource each."""
+    """Give a rule as rules of one resource, and one name where it has names, each."""
     what = "resources" if "resources" in rule else "nonResourceURLs"
-    yield from (rule | {what: [thing]} for thing in rule[what])
+    names = [{"resourceNames": [name]} for name in rule.get("resourceNames", ())] or [{}]
+    yield from (rule | {what: [thing]} | name for thing in rule[what] for name in names)
 
 
 def json_key(part: Any) -> tuple[str, str, str, str]:
