@@ -28,6 +28,9 @@ _OK, _BAD, _GONE = 200, 400, 410
 _WATCHED = (*OBJECT, "list", "watch", "patch")
 _TIMEOUT = ("timeoutSeconds", "50")
 _PATIENCE = 45.0  # seconds: nobody waits so long, but for a machine that is very busy
+# Of kinds that no cache holds, events above all, a bookmark comes with the store's own notice of progress: late on a
+# busy server, and never while something changes in what is watched. Of a name that nothing has nothing changes.
+_QUIET = ("fieldSelector", "metadata.name=kube-conformance-nothing")
 _CHANGES = f"{CONCEPTS}#efficient-detection-of-changes"
 _TRIES = 3
 Events = list[Any]
@@ -277,9 +280,14 @@ def watch_list(case: Case) -> Steps:
     if watched.status in {_BAD, 422} and "sendInitialEvents" in watched.message:
         return  # forbidden where the feature is off
     expect(watched.status == _OK, f"it is answered {watched.said()}")
-    expect(watched.ended == "", "no bookmark ends the list")
-    events = told(watched)
-    expect(sorted(of for kind, of, _ in events if kind == "ADDED") == sorted(names), "it tells other objects")
+    if watched.ended:
+        # See _QUIET: once more, of an object beside which nothing changes.
+        del names[1:]
+        one = ("fieldSelector", f"metadata.name={names[0]}")
+        watched = yield follow(case, one, *query, ends=until("BOOKMARK"))
+        expect(watched.ended == "", "no bookmark ends the list")
+    added = sorted(of for kind, of, _ in told(watched) if kind == "ADDED")
+    expect(added == sorted(names), "it tells other objects")
     mark = watched.events[-1]
     expect(at(mark, "type") == "BOOKMARK", f"it ends with {at(mark, 'type')}")
     said = at(mark, "object", "metadata", "annotations", "k8s.io/initial-events-end")
@@ -298,14 +306,13 @@ def watch_list(case: Case) -> Steps:
     verbs=("list", "watch", "get"),
 )
 def watch_bookmark(case: Case) -> Steps:
-    """Read a stream of what is there up to its bookmark, and look at that alone."""
+    """Read the stream of a list up to its bookmark, and look at that alone."""
     query = (
         ("sendInitialEvents", "true"),
         ("resourceVersionMatch", "NotOlderThan"),
         ("allowWatchBookmarks", "true"),
     )
-    # Of kinds that no cache holds it comes with the store's own notice, which a busy server gives late.
-    reply: Reply = yield follow(case, *query, ends=until("BOOKMARK"), read=_bookmark)
+    reply: Reply = yield follow(case, _QUIET, *query, ends=until("BOOKMARK"), read=_bookmark)
     if reply.status in {_BAD, 422}:
         return  # forbidden where the feature is off
     expect(reply.status == _OK, f"it is answered {reply.status}")
