@@ -426,7 +426,8 @@ class Step:
 class EscalationPath:
     """A shortest way from one subject to another or to cluster-admin; as sure as its least sure step.
 
-    `refused` is why the server did not let it happen, empty where it would.
+    `refused` is why the server did not let it happen, empty where it would. `made` says so where it is there only by
+    what a run made for its own identities, and so is none of the cluster's.
     """
 
     id: str
@@ -435,6 +436,7 @@ class EscalationPath:
     target: str
     steps: tuple[Step, ...]
     refused: str = ""
+    made: str = ""
 
 
 @dataclass(frozen=True, slots=True)

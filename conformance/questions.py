@@ -220,8 +220,7 @@ def _review(client: Client, identity: Identity | None, attributes: Attributes) -
 
 def escalation(asked: Asked) -> tuple[Paths, bool]:
     """Give the escalation paths of a cluster, saved run or files, and whether all of RBAC could be read."""
-    from conformance.rbac.escalation import Graph  # noqa: PLC0415  # only what is needed
-    from conformance.rbac.escalation_paths import Paths  # noqa: PLC0415
+    from conformance.rbac import escalation_paths  # noqa: PLC0415  # only what is needed
 
     if asked.run:
         from conformance import matrix, proofs  # noqa: PLC0415
@@ -230,7 +229,7 @@ def escalation(asked: Asked) -> tuple[Paths, bool]:
         saved = SavedRun(asked.run)
         return proofs.paths(saved, matrix.checks(saved)), not unread(saved.snapshot.rbac)
     found = ground(asked)
-    return Paths(Graph(found.rbac)), not unread(found.rbac)
+    return escalation_paths.of(found.rbac), not unread(found.rbac)
 
 
 def expecting(asked: Asked) -> tuple[Rbac, Expecting]:

@@ -66,6 +66,10 @@ class Stage:
     def big(self) -> str:
         return f"esc-big-{self.run}"
 
+    @property
+    def hook(self) -> str:
+        return f"esc-hook-{self.run}"
+
     # --- making -------------------------------------------------------------------------------------------------------
 
     def create(self, path: str, body: Json) -> Json:
@@ -99,6 +103,9 @@ class Stage:
                 "aggregationRule": {"clusterRoleSelectors": [selector]},
             },
         )
+        for kind, resource in trials.ADMISSION_RESOURCES.items():
+            body = trials.admission(kind, self.hook)
+            self.objects[resource, ""] = self.create(trials.collection(resource, ""), body)
         for name, lines in yaml.safe_load(FIXTURE.read_text("utf-8")).items():
             self._identity(name, lines)
         self._await()
@@ -160,7 +167,11 @@ class Stage:
             rule["resources"] = [plural(it) for it in resources.split(",")]
             if names:
                 first = f"esc-{name}-1-{self.run}"
-                rule["resourceNames"] = [names[0].replace("{1}", first).replace("{big}", self.big)]
+                known = {"{1}": first, "{big}": self.big, "{hook}": self.hook, "{a}": self.place("a")}
+                named = names[0]
+                for placeholder, name_there in known.items():
+                    named = named.replace(placeholder, name_there)
+                rule["resourceNames"] = [named]
             kind = "Role" if place in {"a", "b"} else "ClusterRole"
             space = "" if place == "wide" else self.place(place[-1])
             path = f"{API}/namespaces/{space}/roles" if kind == "Role" else f"{API}/clusterroles"
@@ -191,7 +202,7 @@ class Stage:
         """Give everything that one identity tries."""
         spaces = (self.place("a"), self.place("b"))
         there = trials.There(objects=self.objects, name="kc-new", account="other", user="kc-victim")
-        named = replace(there, name="kc-named")
+        named = replace(there, name="kc-named", absent="kc-node")
         for kind in KINDS:
             match kind.becomes:
                 case "account":
@@ -278,6 +289,8 @@ class Stage:
     def _used(self, tried: Tried) -> set[str]:
         """Name the objects that a trial uses and that have to be there."""
         kind = tried.kind
+        if kind in trials.ADMISSION_RESOURCES:
+            return {self.hook}
         if kind in {"exec", "attach", "ephemeral-containers"} or kind.startswith("change-"):
             return {self.big} if kind.endswith("binding") else {"one"}
         return {"held"} if kind == "read-secrets" else set()

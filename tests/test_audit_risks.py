@@ -7,6 +7,10 @@ from typing import TYPE_CHECKING
 import audits
 import pytest
 
+from conformance import matrix
+from conformance.rbac.escalation_paths import OF_RUN
+from conformance.report import markdown, review, terminal
+from conformance.store import SavedRun
 from conformance.transport import Client
 
 if TYPE_CHECKING:
@@ -52,3 +56,19 @@ def test_a_finding_of_the_severity_of_fail_on_fails_the_audit(cluster: Cluster, 
     assert sorted(finding) == ["evidence", "id", "identity", "severity", "title", "witness"]
     assert passed.code == 0, passed.output
     assert FINDING not in {it["id"] for it in passed.matrix()["findings"]}
+
+
+@pytest.mark.server
+def test_what_the_run_made_for_itself_is_none_of_the_clusters_dangers(audited: audits.Audited) -> None:
+    made = matrix.judged(SavedRun(audited.directory))
+    assert made.paths
+    own = {path.source: path for path in made.paths if path.made}
+    assert {"ServiceAccount {own}/edit", "ServiceAccount {own}/admin"} <= set(own)
+    assert {path.severity for path in own.values()} == {"info"}
+    # Whatever else there is on a fresh cluster comes with every cluster.
+    assert {path.severity for path in made.paths} == {"info"}
+    assert {it.severity for it in made.findings} == {"info"}
+    for page in (review.render(made), markdown.render(made), terminal.render(made)):
+        assert f"{len(own):,} {OF_RUN}" in page.decode()
+    assert "escalation paths\n" not in terminal.render(made).decode()  # which are listed where they are dangerous
+    assert markdown.render(made).decode().count("critical") == 0

@@ -9,16 +9,17 @@ import pytest
 from grants import ADMIN, RBAC, cluster, manifests, rule
 
 from conformance import cli
+from conformance.change.objects import FIELDS
 from conformance.errors import UsageError
-from conformance.rbac import escalation_graph
+from conformance.model import Rbac
+from conformance.rbac import escalation_graph, escalation_paths
 from conformance.rbac.escalation import Graph
 from conformance.rbac.escalation_kinds import KINDS
 from conformance.rbac.escalation_paths import Paths, Tried, read_subject, strength
+from conformance.risks.builtin import RUN_LABEL
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-    from conformance.model import Rbac
 
 
 def ways(rbac: Rbac) -> dict[str, list[str]]:
@@ -158,6 +159,59 @@ def test_a_path_is_as_sure_as_its_least_sure_step() -> None:
     path = Paths(Graph(rbac), lambda actor, _: Tried("proved") if actor == ("User", "a") else None).to_admin()[1]
     assert [step.proof for step in path.steps] == ["proved", "inferred"] or path.source != "User a"
     assert strength(path) == "inferred"
+
+
+def by_a_run(rbac: Rbac, *numbers: int) -> Rbac:
+    """Label the nth grant's objects as a run labels what it makes."""
+    names = {f"g{number}" for number in numbers}
+
+    def labelled(documents: Any) -> Any:
+        labels = {"labels": {RUN_LABEL: "r"}}
+        return tuple(
+            {**it, "metadata": it["metadata"] | labels} if it["metadata"]["name"] in names else it for it in documents
+        )
+
+    return Rbac(*(labelled(getattr(rbac, kind)) for kind in FIELDS.values()))
+
+
+def test_ways_by_what_a_run_made_are_told_from_the_clusters_own() -> None:
+    rbac = cluster(
+        ROOT,
+        ("User mine", "ops", [rule("create", "pods")]),  # 1: the run's
+        ("User both", "ops", [rule("create", "pods")]),  # 2: the run's, shorter than its own way:
+        ("User both", "web", [rule("create", "pods")]),
+        ("User theirs", "ops", [rule("create", "pods")]),
+        ("User promoted", "ops", [rule("create", "pods")]),
+        ("User promoted", "", [ADMIN]),  # 6: the run's
+        ("ServiceAccount web/runs", "", [ADMIN]),  # 7: the run's, and to become it no way of the cluster's
+        ("User asks", "web", [rule("create", "serviceaccounts/token", "runs")]),
+    )
+    made = escalation_paths.of(by_a_run(rbac, 1, 2, 6, 7))
+    found = {it.source: (it.severity, len(it.steps), it.made) for it in made.to_admin()}
+    by_run = escalation_paths.OF_RUN
+    assert found == {
+        "User asks": ("info", 1, by_run),
+        "User both": ("critical", 2, ""),
+        "User mine": ("info", 1, by_run),
+        "User promoted": ("critical", 1, ""),
+        "User theirs": ("critical", 1, ""),
+    }
+    root = ("User", "system:serviceaccount:ops:root")
+    assert {it.source: it.made for it in made.to(root, [("User", "mine"), ("User", "theirs")])} == {
+        "User mine": by_run,
+        "User theirs": "",
+    }
+    reachable = {it.target: it.made for it in made.reachable(("User", "mine"))}
+    assert reachable["cluster-admin"] == reachable["ServiceAccount ops/root"] == by_run
+    # A refused way of the cluster's own does not hide one that the run opened, nor is it the run's.
+    refused = escalation_paths.of(
+        by_a_run(rbac, 2, 7),
+        tried=lambda _, edge: Tried("inferred", "no") if edge.kind.id == "privileged-pods" else None,
+    )
+    path = next(it for it in refused.to_admin() if it.source == "User both")
+    assert (path.made, path.refused) == (by_run, "")
+    unmade = escalation_paths.of(rbac)
+    assert not [it for it in unmade.to_admin() if it.made]
 
 
 def test_subjects_are_read_as_people_write_them() -> None:

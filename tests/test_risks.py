@@ -16,13 +16,15 @@ from conformance.errors import FileError, UsageError
 from conformance.files import data
 from conformance.identities import leftovers
 from conformance.model import Rbac
+from conformance.rbac import escalation_paths
 from conformance.risks import RULES, builtin, catalogue, exclusions
 from conformance.risks.checks import CHECKS
 from conformance.risks.finding import Wording
+from conformance.risks.hit import BUILT_IN, BY_KUBEADM, OF_RUN
 from conformance.risks.page import page
 from conformance.risks.rule import CHECKS as NAMES
 from conformance.risks.rule import Risk, rbac_of, read
-from conformance.risks.scan import BUILT_IN, BY_KUBEADM, OF_RUN, Scan
+from conformance.risks.scan import Scan
 from conformance.risks.severity import SEVERITIES
 
 if TYPE_CHECKING:
@@ -212,6 +214,9 @@ def test_what_kubeadm_binds_is_shown_as_info() -> None:
     assert {"CLUSTER-ADMIN", "NODES-PROXY", "SUBJECT-ANONYMOUS", "SUBJECT-NODES"} <= found.keys()
     grave = [it.id for it in findings(rbac) if it.severity in {"critical", "high"}]
     assert not grave
+    ways = escalation_paths.of(rbac).to_admin()
+    assert "User kube-apiserver-kubelet-client" in {path.source for path in ways}
+    assert {path.severity for path in ways} == {"info"}
 
 
 def test_what_is_changed_of_it_is_as_grave_as_it_is_anywhere() -> None:

@@ -15,7 +15,8 @@ from conformance.rbac.escalation_paths import Paths
 from conformance.rbac.predicates import ALL
 from conformance.rbac.resolver import Resolver
 from conformance.risks.finding import Wording
-from conformance.risks.scan import BUILT_IN, Scan
+from conformance.risks.hit import BUILT_IN
+from conformance.risks.scan import Scan
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from conformance.change.objects import Key
     from conformance.grants import Grants
     from conformance.model import Json, Rbac
+    from conformance.rbac.resolver import Subject
     from conformance.risks.hit import Hit
     from conformance.risks.rule import Risk
 
@@ -98,10 +99,10 @@ def _patches(grants: Grants, scan: Scan, hit: Hit) -> Iterator[Patch]:
         rules = [rule for number, rule in enumerate(role.get("rules") or ()) if number not in hit.numbers]
         yield _replaced(role_key, role, "rules", rules, f"take the added rules out of {hit.role}")
     if hit.binding is not None:
-        for binding in (hit.binding, *hit.others):
+        for number, binding in enumerate((hit.binding, *hit.others)):
             document = known.get(_binding_key(binding))
             if document is not None:
-                yield _unbound(hit, binding, document)
+                yield _unbound(hit.holder(number), binding, document)
 
 
 def _of_role(grants: Grants, scan: Scan, hit: Hit, key: Key, role: Json) -> Iterator[Patch]:
@@ -164,17 +165,15 @@ def _replaced(key: Key, document: Json, field: str, value: list[Json], said: str
     return Patch(key, said, [{"op": "replace", "path": f"/{field}", "value": value}], {**document, field: value})
 
 
-def _unbound(hit: Hit, binding: Binding, document: Json) -> Patch:
+def _unbound(who: Subject | None, binding: Binding, document: Json) -> Patch:
     """Take the subject out of a binding, which is deleted when nobody is left."""
     key = _binding_key(binding)
     held = Binding.of(document, cluster_wide=not binding.namespace).subjects
     subjects = document.get("subjects") or []
-    left = [
-        it for it, subject in zip(subjects, held, strict=True) if hit.subject is not None and subject != hit.subject
-    ]
+    left = [it for it, subject in zip(subjects, held, strict=True) if who is not None and subject != who]
     if not left:
         return Patch(key, f"delete {binding}", None, None)
-    return _replaced(key, document, "subjects", left, f"take {hit.subject} out of {binding}")
+    return _replaced(key, document, "subjects", left, f"take {who} out of {binding}")
 
 
 def _role_key(hit: Hit) -> Key:

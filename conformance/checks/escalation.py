@@ -94,6 +94,8 @@ def _hindrance(case: Case, trial: Trial, identity: Identity) -> str:
             return "there is no dry run of it"
         if trial.holder:
             return "it is allowed in certain pods only"
+    if trial.kind == "node-proxy" and trial.holder:
+        return "it is allowed on certain nodes only"
     if trial.kind.startswith("sign-") and not ("ours" in case.world.features and case.world.mode == "full"):
         return "a request for a certificate would be made for real"
     return ""
@@ -128,6 +130,11 @@ def _there(case: Case, trial: Trial) -> Generator[Ask, Any, ways.There]:
                 raise Quirk("REVIEWED", f"there is none of {resource} there that it could be tried on")
             container = {"name": reply.get("container") or "main"}
             objects[resource, place] = {"metadata": {"name": found}, "spec": {"containers": [container]}}
+    if resource := ways.ADMISSION_RESOURCES.get(trial.kind, ""):
+        reply = yield Ask("GET", ways.collection(resource, ""), (("limit", "1"),), read=_first)
+        if not reply.get("name"):
+            raise Quirk("REVIEWED", f"there is none of {resource} there that it could be tried on")
+        objects[resource, ""] = {"metadata": {"name": trial.holder or str(reply.get("name"))}}
     if trial.kind.startswith("sign-"):
         signer = "kubernetes.io/kube-apiserver-client" + ("-kubelet" if trial.kind == "sign-node" else "")
         body = ways.certificate_request(case.name("csr"), signer)
@@ -140,7 +147,7 @@ def _there(case: Case, trial: Trial) -> Generator[Ask, Any, ways.There]:
         objects[f"{trial.role[0].lower()}s.{RBAC}", where] = {"metadata": {"name": trial.role[1]}}
     role = trial.role if trial.role[1] else ("ClusterRole", "cluster-admin")
     return ways.There(
-        absent=f"kc-{RUN}-absent",
+        absent=trial.holder if trial.kind == "constrained-node" and trial.holder else f"kc-{RUN}-absent",
         name=name or f"kc-{RUN}-absent",
         objects=objects,
         role=role,

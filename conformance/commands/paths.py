@@ -89,7 +89,7 @@ def _show(path: EscalationPath) -> None:
     from conformance.rbac.escalation_paths import strength  # noqa: PLC0415
 
     verdict = f"refused: {path.refused}" if path.refused else strength(path)
-    say(f"{path.source} -> {path.target}  [{verdict}]")
+    say(f"{path.source} -> {path.target}  [{verdict}]{f'  ({path.made})' if path.made else ''}")
     for number, step in enumerate(path.steps, 1):
         say(f"  {number}. {step.means} -> {step.target}  [{step.proof}]")
         say(f"     {step.witness.text}")
@@ -120,6 +120,7 @@ def _entry(path: EscalationPath) -> dict[str, Any]:
         "severity": path.severity,
         "proof": strength(path),
         "refused": path.refused,
+        "made": path.made,
         "steps": [
             {
                 "source": step.source,

@@ -336,5 +336,19 @@ KINDS = (
         ),
         needs_there="somebody with more rights who goes on to write",
     ),
+    Kind(
+        "change-mutating-webhook",
+        "have everybody's requests changed by a webhook that is there",
+        "admin",
+        ((_wide("update|patch", f"mutatingwebhookconfigurations.{ADMISSION}", "any"),),),
+        needs_there="such a webhook, and somebody with more rights who goes on to write",
+    ),
+    Kind(
+        "change-mutating-policy",
+        "have everybody's requests changed by a policy that is there",
+        "admin",
+        ((_wide("update|patch", f"mutatingadmissionpolicies.{ADMISSION}", "any"),),),
+        needs_there="such a policy with a binding, and somebody with more rights who goes on to write",
+    ),
 )
 BY_ID = {kind.id: kind for kind in KINDS}

@@ -2,12 +2,13 @@
 
 Searched from the end, once for all who could arrive there: steps cost one, to be a member of a group costs nothing. A
 step that the server refused is left out first; only who has no other way is shown the refused one, with the reason.
+What a run made for its own identities opens ways that are gone with it: they are searched apart, and told so.
 """
 
 from __future__ import annotations
 
 from collections import deque
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from conformance.model import EscalationPath, Proof, Step, Witness
@@ -17,10 +18,12 @@ from conformance.rbac.resolver import MASTERS
 from conformance.risks import builtin
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
+    from conformance.model import Rbac
     from conformance.rbac.resolver import Principal
 
+OF_RUN = "by what a run made for its own identities"
 _STRENGTH: dict[Proof, int] = {"proved": 0, "reviewed": 1, "inferred": 2}
 
 
@@ -95,15 +98,20 @@ class _Search:
 
 
 class Paths:
-    """Answers who can become whom; `tried` says what is known of the first steps."""
+    """Answers who can become whom; `tried` says what is known of the first steps.
+
+    `cluster` answers the same without what runs made for their own identities, where they made something.
+    """
 
     def __init__(
         self,
         graph: Graph,
         tried: Callable[[Principal, Edge], Tried | None] = _untried,
         people: Iterable[Principal] = (),
+        cluster: Paths | None = None,
     ) -> None:
         self.graph = graph
+        self._cluster = cluster
         self.tried = tried
         self.people = tuple(people)  # who tried steps themselves
         self.by_place = by_places(graph.edges)
@@ -111,17 +119,20 @@ class Paths:
     def to_admin(self, sources: Iterable[Principal] | None = None) -> tuple[EscalationPath, ...]:
         """Give the shortest path to cluster-admin of everybody who has one, and isn't there yet, in order of names."""
         wanted = sorted(self.graph.actors if sources is None else sources)
-        return tuple(self._to(CLUSTER_ADMIN, wanted, None))
+        there = self._cluster.to_admin(wanted) if self._cluster else None
+        return _told(self._to(CLUSTER_ADMIN, wanted, None), there)
 
     def to(self, target: Principal, sources: Iterable[Principal] | None = None) -> tuple[EscalationPath, ...]:
         """Give everybody's shortest path to a subject."""
         wanted = sorted(self.graph.actors if sources is None else sources)
-        return tuple(self._to(subject(target), [it for it in wanted if it != target], target))
+        there = self._cluster.to(target, wanted) if self._cluster else None
+        return _told(self._to(subject(target), [it for it in wanted if it != target], target), there)
 
     def reachable(self, source: Principal) -> tuple[EscalationPath, ...]:
         """Give a shortest path from somebody to everybody else, cluster-admin first."""
         first = self.to_admin([source])
-        return (*first, *self._from(source))
+        there = self._cluster.reachable(source) if self._cluster else None
+        return (*first, *_told(self._from(source), there and [it for it in there if it.target != CLUSTER_ADMIN]))
 
     # --- from the end -------------------------------------------------------------------------------------------------
 
@@ -207,12 +218,14 @@ class Paths:
             yield from self.graph.edges.get(("Group", group), ())
 
     def _is_usual(self, actor: Principal, edge: Edge) -> bool:
-        """Say whether every cluster lets them take this step: by its default bindings, as they come with it."""
+        """Say whether every cluster, or every one of kubeadm's, lets them: by default bindings, as they come with it."""
         for held in edge.held:
             rules = self.graph.holdings.resolver.role_reference_rules(held.binding) or ()
-            if held.number >= len(rules) or not builtin.has_rule(held.binding.role, rules[held.number]):
+            if held.number >= len(rules):
                 return False
-            if not builtin.gives(held.binding, self.graph.source(actor, held).subject):
+            rule, who = rules[held.number], self.graph.source(actor, held).subject
+            usual = builtin.has_rule(held.binding.role, rule) and builtin.gives(held.binding, who)
+            if not usual and not builtin.by_kubeadm(held.binding, who, [rule]):
                 return False
         return True
 
@@ -247,6 +260,34 @@ def _path(name: str, source: Principal, steps: tuple[Step, ...], refused: str, *
     """Make a path; one that the server refuses, or that every cluster has, is told for information."""
     severity = "info" if refused or usual else ("critical" if name == CLUSTER_ADMIN else "high")
     return EscalationPath(f"{subject(source)} -> {name}", severity, subject(source), name, steps, refused)
+
+
+def _told(found: Iterable[EscalationPath], cluster: Iterable[EscalationPath] | None) -> tuple[EscalationPath, ...]:
+    """Tell the cluster's own ways from those that are there only by what a run made, which are for information."""
+    if cluster is None:
+        return tuple(found)
+    own = {path.id: path for path in cluster}
+    told: list[EscalationPath] = []
+    for path in found:
+        kept = own.pop(path.id, None)
+        if kept is None or (kept.refused and not path.refused):
+            kept = replace(path, severity="info", made=OF_RUN)
+        told.append(kept)
+    # Whoever a run gave everything has no way there any more, but had one before.
+    return (*told, *own.values())
+
+
+def of(
+    rbac: Rbac,
+    known: Mapping[str, Iterable[str]] | None = None,
+    tried: Callable[[Principal, Edge], Tried | None] = _untried,
+    people: Iterable[Principal] = (),
+) -> Paths:
+    """Give the paths of RBAC objects, among which may be some that a run made."""
+    people = tuple(people)
+    own = builtin.without_runs(rbac)
+    cluster = None if own is rbac else Paths(Graph(own, known), tried, people)
+    return Paths(Graph(rbac, known), tried, people, cluster)
 
 
 def strength(path: EscalationPath) -> Proof:

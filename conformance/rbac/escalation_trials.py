@@ -37,6 +37,10 @@ SM49BAMCA0cAMEQCIBwbLO+AGAL7UqoTuy+4dtwnBdaOVQVLHn6uB+/Vg4tsAiAi
 _WHO_AM_I: Json = {"apiVersion": "authentication.k8s.io/v1", "kind": "SelfSubjectReview"}
 _WHO = "/apis/authentication.k8s.io/v1/selfsubjectreviews"
 EVERYTHING = [{"apiGroups": ["*"], "resources": ["*"], "verbs": ["*"]}]
+ADMISSION_RESOURCES = {
+    "change-mutating-webhook": f"mutatingwebhookconfigurations.{ADMISSION}",
+    "change-mutating-policy": f"mutatingadmissionpolicies.{ADMISSION}",
+}
 _NOBODY = [{"apiGroup": RBAC, "kind": "User", "name": "kube-conformance-absent"}]
 
 
@@ -70,6 +74,9 @@ def attempts(kind: str, namespace: str, target: str, there: There) -> tuple[Atte
         return _impersonations(kind, namespace, target, there)
     if kind.startswith("sign-"):
         return _certificates(kind, there)
+    if resource := ADMISSION_RESOURCES.get(kind, ""):
+        mark: Json = {"metadata": {"labels": {"kube-conformance": "trial"}}}
+        return _changes(resource, "", there.objects.get((resource, "")), mark)
     if (made := _of_roles(kind, namespace, there)) is not None:
         return made
     return _others(kind, namespace, target, there)
@@ -247,13 +254,7 @@ def _others(kind: str, namespace: str, target: str, there: There) -> tuple[Attem
             path = f"/api/v1/nodes/{name}/proxy/run/x/y/z"
             return ((_send("GET", path),), (_send("POST", path),))
         case "mutating-webhook":
-            body = {
-                "apiVersion": f"{ADMISSION}/v1",
-                "kind": "MutatingWebhookConfiguration",
-                "metadata": {"name": there.name},
-                "webhooks": [],
-            }
-            return _creations(f"mutatingwebhookconfigurations.{ADMISSION}", "", body)
+            return _creations(f"mutatingwebhookconfigurations.{ADMISSION}", "", admission(kind, there.name))
         case "mutating-policy":
             return _policy(there)
     return ()
@@ -264,21 +265,26 @@ def _watch(path: str, name: str) -> Request:
     return Request("GET", path, query, headers_only=True)
 
 
-def _policy(there: There) -> tuple[Attempt, ...]:
+def admission(kind: str, name: str) -> Json:
+    """Give a webhook configuration or a policy that does nothing."""
+    metadata = {"name": name}
+    if kind.endswith("webhook"):
+        configuration = "MutatingWebhookConfiguration"
+        return {"apiVersion": f"{ADMISSION}/v1", "kind": configuration, "metadata": metadata, "webhooks": []}
     match = {
         "resourceRules": [{"apiGroups": [""], "apiVersions": ["v1"], "operations": ["CREATE"], "resources": ["pods"]}]
     }
-    policy: Json = {
-        "apiVersion": f"{ADMISSION}/v1",
-        "kind": "MutatingAdmissionPolicy",
-        "metadata": {"name": there.name},
-        "spec": {
-            "matchConstraints": match,
-            "reinvocationPolicy": "Never",
-            "failurePolicy": "Ignore",
-            "mutations": [{"patchType": "ApplyConfiguration", "applyConfiguration": {"expression": "Object{}"}}],
-        },
+    spec = {
+        "matchConstraints": match,
+        "reinvocationPolicy": "Never",
+        "failurePolicy": "Ignore",
+        "mutations": [{"patchType": "ApplyConfiguration", "applyConfiguration": {"expression": "Object{}"}}],
     }
+    return {"apiVersion": f"{ADMISSION}/v1", "kind": "MutatingAdmissionPolicy", "metadata": metadata, "spec": spec}
+
+
+def _policy(there: There) -> tuple[Attempt, ...]:
+    policy = admission("mutating-policy", there.name)
     binding: Json = {
         "apiVersion": f"{ADMISSION}/v1",
         "kind": "MutatingAdmissionPolicyBinding",

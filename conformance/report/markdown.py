@@ -17,6 +17,7 @@ from conformance.report.summary import (
     failures,
     headline,
     not_evaluated,
+    of_runs,
     opinions,
     reproduce,
     table,
@@ -168,8 +169,11 @@ def _paths(matrix: Matrix) -> Iterable[str]:
         return
     yield "## Escalation paths"
     yield ""
-    lines = [f"- {code(path.severity)} {code(way(path))}" for path in worst(matrix.paths)]
+    lines = [f"- {code(path.severity)} {code(way(path))}" for path in worst(matrix.paths) if not path.made]
     yield from _cut(lines, MOST_FINDINGS, "path")
+    if own := of_runs(matrix.paths):
+        yield f"Not listed: {own}, gone after it."
+        yield ""
 
 
 def _differences(matrix: Matrix) -> Iterable[str]:

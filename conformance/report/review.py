@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from conformance.model import Verdict
 from conformance.report.markdown import code
-from conformance.report.summary import by_severity, headline, reproduce, verdicts
+from conformance.report.summary import by_severity, headline, of_runs, reproduce, verdicts
 from conformance.report.text import count
 
 if TYPE_CHECKING:
@@ -108,11 +108,13 @@ def _paths(matrix: Matrix) -> Iterator[str]:
     if matrix.paths is None:
         yield "Not looked for."
         return
-    ways = [path for path in matrix.paths if not path.refused]
-    refused = len(matrix.paths) - len(ways)
+    ways = [path for path in matrix.paths if not path.refused and not path.made]
+    refused = sum(1 for path in matrix.paths if path.refused and not path.made)
     yield f"{count(len(ways), 'subject')} can get there" + (
         f"; {refused:,} that rules would let, the server refuses." if refused else "."
     )
+    if own := of_runs(matrix.paths):
+        yield f"Not among them: {own}, gone after it."
     for path in ways[:MOST_PATHS]:
         weakest = {step.proof for step in path.steps}
         proof = next((word for word in ("inferred", "reviewed") if word in weakest), "proved")

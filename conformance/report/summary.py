@@ -232,7 +232,14 @@ def because(cell: Cell) -> str:
 def way(path: EscalationPath) -> str:
     """An escalation path as one line: `User a: create a token (proved) → User b: bind (reviewed) → cluster-admin`."""
     steps = "".join(f": {step.means} ({step.proof}) → {step.target}" for step in path.steps)
-    return f"{path.source}{steps}" + (f", refused: {path.refused}" if path.refused else "")
+    refused = f", refused: {path.refused}" if path.refused else ""
+    return f"{path.source}{steps}{refused}" + (f" ({path.made})" if path.made else "")
+
+
+def of_runs(paths: Iterable[EscalationPath]) -> str:
+    """How many ways are there only by what a run made: `3 by what a run made for its own identities`; else nothing."""
+    counted = Counter(path.made for path in paths if path.made)
+    return ", ".join(f"{number:,} {made}" for made, number in sorted(counted.items()))
 
 
 def change(difference: Difference) -> str:

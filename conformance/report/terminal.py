@@ -16,6 +16,7 @@ from conformance.report.summary import (
     failures,
     headline,
     not_evaluated,
+    of_runs,
     opinions,
     reproduce,
     table,
@@ -199,7 +200,8 @@ def _counters(matrix: Matrix, pen: _Pen) -> Iterable[str]:
         yield pen.fit(f"{count(len(matrix.findings), 'finding')}: {by}")
     if matrix.paths:
         by = ", ".join(f"{number:,} {display(severity)}" for severity, number in by_severity(matrix.paths).items())
-        yield pen.fit(f"{count(len(matrix.paths), 'escalation path')}: {by}")
+        own = of_runs(matrix.paths)
+        yield pen.fit(f"{count(len(matrix.paths), 'escalation path')}: {by}{f' ({own})' if own else ''}")
     if matrix.gate is not None:
         yield pen.fit(f"versus baseline: {versus(matrix)}")
     if any(square.named for row in table(matrix).values() for square in row.values()):

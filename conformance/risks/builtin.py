@@ -12,6 +12,7 @@ from functools import cache
 from typing import TYPE_CHECKING
 
 from conformance.files import data
+from conformance.model import Rbac
 from conformance.rbac.predicates import ALL, Rule
 
 if TYPE_CHECKING:
@@ -84,6 +85,14 @@ def labels(document: Json) -> Json:
 def of_run(document: Json) -> bool:
     """Say whether a run made this object for its own identities."""
     return RUN_LABEL in labels(document)
+
+
+def without_runs(rbac: Rbac) -> Rbac:
+    """Give the roles and bindings that no run made; the very same value where that is all of them."""
+    kinds = (rbac.cluster_roles, rbac.cluster_role_bindings, rbac.roles, rbac.role_bindings)
+    if not any(of_run(it) for kind in kinds for it in kind):
+        return rbac
+    return Rbac(*(tuple(it for it in kind if not of_run(it)) for kind in kinds), incomplete=rbac.incomplete)
 
 
 def covers(role: str, rule: Rule) -> bool:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from conformance.model import Endpoint, Finding, Witness
 from conformance.rbac.algebra import bits_of
-from conformance.risks.scan import BUILT_IN
+from conformance.risks.hit import BUILT_IN
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -55,7 +55,7 @@ class Wording:
         path: tuple[str, ...] = ()
         if hit.binding is not None:
             numbers = ", ".join(f"rules[{number}]" for number in hit.numbers)
-            path = tuple(part for part in (str(hit.subject or ""), str(hit.binding), hit.role, numbers) if part)
+            path = tuple(part for part in (str(hit.holder() or ""), str(hit.binding), hit.role, numbers) if part)
         return Finding(
             id=hit.id,
             severity=hit.severity,
@@ -84,7 +84,8 @@ class Wording:
             return hit.text
         where = f"in {hit.namespace}" if hit.namespace else "in the whole cluster"
         numbers = ", ".join(f"rules[{number}]" for number in hit.numbers)
-        said = f"{hit.binding} gives {hit.subject} the {hit.role}"
+        member = f", in which {hit.subject} is," if hit.holder() != hit.subject else ""
+        said = f"{hit.binding} gives {hit.holder()}{member} the {hit.role}"
         if hit.bits:
             verb = "allow" if len(hit.numbers) > 1 else "allows"
             words = self._words.get(hit.bits)
@@ -97,7 +98,7 @@ class Wording:
             said += f", for the names {_some(hit.names)} only"
         said += f", {where}"
         if hit.others:
-            said += f"; with {_some([str(other) for other in hit.others])}"
+            said += f"; with {_some(list(_others(hit)))}"
         return f"{said} ({hit.made})" if hit.made else said
 
     def _evidence(self, hit: Hit) -> tuple[str, ...]:
@@ -148,6 +149,12 @@ def user_of(subject: Subject) -> str:
     if subject.kind == "ServiceAccount":
         return f"system:serviceaccount:{subject.namespace}:{subject.name}"
     return subject.name if subject.kind == "User" else ""
+
+
+def _others(hit: Hit) -> Iterable[str]:
+    for number, other in enumerate(hit.others, 1):
+        holder = hit.holder(number)
+        yield f"{other} of {holder}" if holder not in {None, hit.holder()} else str(other)
 
 
 def _some(words: Iterable[str]) -> str:

@@ -36,10 +36,12 @@ def findings(
 
     `day` is that of the run's start: a run that is judged again years later is judged the same.
     """
+    identities = tuple(identities)
     scan = Scan(risks, Served.of(snapshot.catalog))
     wording = Wording(
         scan.rights, catalog=snapshot.catalog, endpoints=endpoints, namespaces=namespaces, identities=identities
     )
-    found = wording.findings(scan.hits(snapshot.rbac))
+    members = {it.user: it.groups for it in identities if it.expect == "authenticated"}
+    found = wording.findings(scan.hits(snapshot.rbac, members))
     today = dt.date.fromisoformat(day[:10]) if day else dt.date.max
     return exclusions.apply(found, [exclusions.restore(it) for it in accepted], today)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from conformance.rbac.algebra import bits_of
@@ -11,42 +10,19 @@ from conformance.rbac.resolver import Resolver
 from conformance.rbac.served import Served
 from conformance.risks import builtin
 from conformance.risks.checks import CHECKS, Look
-from conformance.risks.hit import Hit
+from conformance.risks.hit import Found, union_of, worded
+from conformance.risks.joint import Joint, Part, persons
 from conformance.risks.rights import Rights
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from conformance.model import Rbac
     from conformance.rbac.predicates import Rule
     from conformance.rbac.resolver import Binding, Principal, Subject
+    from conformance.risks.hit import Hit
     from conformance.risks.rights import Held
     from conformance.risks.rule import Pattern, Risk
-
-BUILT_IN = "every cluster has this binding"
-BY_KUBEADM = "kubeadm makes this binding on every cluster that it sets up"
-OF_RUN = "the run made this binding for its own identity"
-
-
-@dataclass(frozen=True, slots=True)
-class _Found:
-    """What a role comes to for one risk rule in one kind of place."""
-
-    risk: Risk
-    numbers: tuple[int, ...]
-    bits: int
-    named: bool
-    names: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class _Part:
-    """A subject's binding that gives a part of what a rule with `all` looks for."""
-
-    binding: Binding
-    subject: Subject
-    held: Held
-    rules: tuple[Rule, ...]
 
 
 class Scan:
@@ -60,7 +36,7 @@ class Scan:
         self._single = [risk for risk in risks if not risk.match.all and not risk.match.check]
         self._by_bit: dict[int, list[int]] = defaultdict(list)
         for number, risk in enumerate(self._single):
-            for bit in bits_of(_any(self.rights.mask(pattern) for pattern in risk.match.any)):
+            for bit in bits_of(union_of(self.rights.mask(pattern) for pattern in risk.match.any)):
                 self._by_bit[bit].append(number)
         self._by_wildcard: dict[tuple[str, ...], list[int]] = defaultdict(list)
         self._always = []
@@ -70,14 +46,18 @@ class Scan:
             elif not risk.match.any:
                 self._always.append(number)
 
-    def hits(self, rbac: Rbac) -> tuple[Hit, ...]:
-        """Find everything, the worst first, then in the order of rules, then of ids."""
+    def hits(self, rbac: Rbac, members: Mapping[str, Iterable[str]] | None = None) -> tuple[Hit, ...]:
+        """Find everything, the worst first, then in the order of rules, then of ids.
+
+        `members` are users with the groups that somebody found them in: what they have by several of them together
+        counts, too.
+        """
         resolver = Resolver(rbac)
         run = _made_by_runs(rbac)
         found: list[Hit] = []
-        known: dict[tuple[int, str], tuple[_Found, ...]] = {}
-        joint: dict[Principal, list[_Part]] = defaultdict(list)
-        wanted = _any(self.rights.mask(pattern) for risk in self._joint for pattern in risk.match.all)
+        known: dict[tuple[int, str], tuple[Found, ...]] = {}
+        joint: dict[Principal, list[Part]] = defaultdict(list)
+        wanted = union_of(self.rights.mask(pattern) for risk in self._joint for pattern in risk.match.all)
         narrow = {namespace for risk in self.risks for pattern in risk.match.any for namespace in pattern.namespaces}
         for binding in resolver.bindings():
             rules = resolver.role_reference_rules(binding)
@@ -93,8 +73,8 @@ class Scan:
                 found.extend(_joined(one, binding, rules, run))
             if held.bits & wanted:
                 for subject, principal in zip(_people(binding), binding.principals, strict=True):
-                    joint[principal].append(_Part(binding, subject, held, rules))
-        found += (hit for parts in joint.values() for hit in self._together(parts, run))
+                    joint[principal].append(Part(binding, subject, held, rules))
+        found += self._together(joint, members or {}, run)
         look = Look(rbac, resolver, self.served)
         for risk in self.risks:
             if risk.match.check:
@@ -104,7 +84,13 @@ class Scan:
         ranked = sorted((_RANK[hit.severity], order[hit.risk.id], name) for name, hit in unique.items())
         return tuple(unique[name] for _, _, name in ranked)
 
-    def _of_role(self, rules: tuple[Rule, ...], held: Held, place: str) -> Iterator[_Found]:
+    def _together(
+        self, parts: Mapping[Principal, list[Part]], members: Mapping[str, Iterable[str]], run: frozenset[str]
+    ) -> Iterator[Hit]:
+        looked = Joint(self.rights, run)
+        return (hit for person in persons(parts, members) for risk in self._joint for hit in looked.hits(risk, person))
+
+    def _of_role(self, rules: tuple[Rule, ...], held: Held, place: str) -> Iterator[Found]:
         """Give what a role comes to in a place: "" the whole cluster, "*" any namespace, or one namespace."""
         reach = self.rights.near if place else -1
         numbers = {number for bit in bits_of(held.bits & reach) for number in self._by_bit.get(bit, ())}
@@ -121,7 +107,7 @@ class Scan:
             if risk.match.wildcard and place and all(rules[n].non_resource_urls for n in where):
                 continue  # paths by a RoleBinding
             named = named or bool(where and risk.match.wildcard and all(rules[n].resource_names for n in where))
-            yield _Found(risk, tuple(sorted(where)), bits, named, names if named else ())
+            yield Found(risk, tuple(sorted(where)), bits, named, names if named else ())
 
     def _held(
         self, patterns: Iterable[Pattern], rules: tuple[Rule, ...], held: Held, place: str
@@ -142,58 +128,8 @@ class Scan:
                 every |= limited  # the very objects that the rule is about
         return every | some, bool(some) and not every, tuple(sorted(names))
 
-    def _together(self, parts: list[_Part], run: frozenset[str]) -> Iterator[Hit]:
-        """Give the hits of rules that need several rights, which one subject may have by several bindings."""
-        wide = [part for part in parts if not part.binding.namespace]
-        near: dict[str, list[_Part]] = defaultdict(list)
-        for part in parts:
-            if part.binding.namespace:
-                near[part.binding.namespace].append(part)
-        for risk in self._joint:
-            whole = bool(wide) and self._complete(risk, wide)
-            if whole:
-                yield self._joint_hit(risk, wide, run)
-            for here in near.values():
-                # What is held cluster-wide needs to be said once.
-                if not whole and self._complete(risk, [*here, *wide]):
-                    yield self._joint_hit(risk, [*here, *wide], run)
-
-    def _complete(self, risk: Risk, parts: list[_Part]) -> bool:
-        return all(any(self._bits(pattern, part) for part in parts) for pattern in risk.match.all)
-
-    def _bits(self, pattern: Pattern, part: _Part) -> int:
-        reach = self.rights.near if part.binding.namespace else -1
-        if not self.rights.reached(pattern, part.binding.namespace):
-            return 0
-        return part.held.bits & self.rights.mask(pattern) & reach
-
-    def _joint_hit(self, risk: Risk, parts: list[_Part], run: frozenset[str]) -> Hit:
-        giving = [part for part in parts if any(self._bits(pattern, part) for pattern in risk.match.all)]
-        first = giving[0]
-        bits = _any(self._bits(pattern, first) for pattern in risk.match.all)
-        named = any(
-            not any(part.held.every & self._bits(pattern, part) for part in giving) for pattern in risk.match.all
-        )
-        numbers = tuple(sorted({number for bit in bits_of(bits) for number in first.held.by[bit]}))
-        others = tuple(dict.fromkeys(part.binding for part in giving if part.binding != first.binding))
-        return _worded(
-            _Found(risk, numbers, bits, named, first.held.names if named else ()),
-            first.binding,
-            first.subject,
-            [(part.binding, part.subject, part.rules) for part in giving],
-            run,
-            others=others,
-        )
-
 
 _RANK = {severity: number for number, severity in enumerate(("critical", "high", "medium", "low", "info"))}
-
-
-def _any(masks: Iterable[int]) -> int:
-    found = 0
-    for mask in masks:
-        found |= mask
-    return found
 
 
 def _people(binding: Binding) -> list[Subject]:
@@ -205,7 +141,7 @@ def _people(binding: Binding) -> list[Subject]:
     ]
 
 
-def _joined(found: _Found, binding: Binding, rules: tuple[Rule, ...], run: frozenset[str]) -> Iterator[Hit]:
+def _joined(found: Found, binding: Binding, rules: tuple[Rule, ...], run: frozenset[str]) -> Iterator[Hit]:
     match = found.risk.match
     role = f"{binding.role_kind} {binding.role_name}"
     if (match.roles and role not in match.roles) or role in match.but_roles:
@@ -213,42 +149,7 @@ def _joined(found: _Found, binding: Binding, rules: tuple[Rule, ...], run: froze
     for subject in _people(binding):
         if match.subjects and not any(meant.means(subject) for meant in match.subjects):
             continue
-        yield _worded(found, binding, subject, [(binding, subject, rules)], run)
-
-
-def _worded(
-    found: _Found,
-    binding: Binding,
-    subject: Subject,
-    ways: list[tuple[Binding, Subject, tuple[Rule, ...]]],
-    run: frozenset[str],
-    *,
-    others: tuple[Binding, ...] = (),
-) -> Hit:
-    made = ""
-    if all(str(way) in run for way, _, _ in ways):
-        made = OF_RUN
-    elif all(_built_in(*way) for way in ways):
-        made = BUILT_IN
-    elif all(_built_in(*way) or builtin.by_kubeadm(*way) for way in ways):
-        made = BY_KUBEADM
-    severity = "info" if made else found.risk.severity.at(binding.namespace, named=found.named)
-    return Hit(
-        found.risk,
-        severity,
-        binding,
-        subject,
-        binding.role,
-        found.numbers,
-        found.bits,
-        found.names,
-        made=made,
-        others=others,
-    )
-
-
-def _built_in(binding: Binding, subject: Subject, rules: tuple[Rule, ...]) -> bool:
-    return builtin.gives(binding, subject) and all(builtin.has_rule(binding.role, rule) for rule in rules)
+        yield worded(found, binding, subject, [(binding, subject, rules)], run)
 
 
 def _made_by_runs(rbac: Rbac) -> frozenset[str]:

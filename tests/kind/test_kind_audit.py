@@ -11,7 +11,7 @@ import yaml
 
 from conformance.clusters import engines
 from conformance.files import data
-from conformance.risks.scan import BY_KUBEADM
+from conformance.risks.hit import BY_KUBEADM
 
 if TYPE_CHECKING:
     from kindplaces import Done, Place

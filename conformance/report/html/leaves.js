@@ -94,6 +94,7 @@ function pathsPage(host, matrix, leaves, found, go) {
     return element('article', { class: `finding r-${path.severity}` },
       element('h3', {}, severityPill(path.severity), ` ${path.source} → ${path.target} `, pill(`p-${path.refused ? 'refused' : weakest(path)}`, path.refused ? 'refused' : weakest(path))),
       ...(path.refused ? [element('p', {}, 'The server refused it: ', path.refused)] : []),
+      ...(path.made ? [element('p', {}, `There only ${path.made}: none of the cluster's, and gone after the run.`)] : []),
       element('ol', { class: 'steps' }, ...steps), element('p', {}, show));
   });
 }

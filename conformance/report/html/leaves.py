@@ -78,6 +78,7 @@ def _path(path: EscalationPath, rows: dict[str, int]) -> dict[str, Any]:
         "source": display(path.source),
         "target": display(path.target),
         "refused": display(path.refused),
+        "made": display(path.made),
         "steps": [
             {
                 "source": display(step.source),

@@ -118,11 +118,11 @@ def _paths(matrix: Matrix) -> Iterable[str]:
             path.source,
             path.target,
             "; ".join(f"{step.means} → {step.target} ({step.proof})" for step in path.steps),
-            path.refused,
+            path.refused or path.made,
         )
         for path in matrix.paths
     ]
-    yield from _table("Escalation paths", ("severity", "from", "to", "steps", "refused because"), rows)
+    yield from _table("Escalation paths", ("severity", "from", "to", "steps", "refused, or made by the run"), rows)
 
 
 def _checks(checks: Sequence[CheckResult]) -> Iterable[str]:
