@@ -5,12 +5,13 @@ from __future__ import annotations
 import sys
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import yaml
 
 from conformance.errors import FileError, UsageError
 from conformance.model import Rbac
+from conformance.wellformed import DEEPEST, mapping, twice, wrong
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -38,33 +39,35 @@ class Manifests:
 def read(files: Iterable[Path], *, namespace: str = "") -> Manifests:
     """Read files, folders (their YAML and JSON files, recursively) and `-` for standard input.
 
-    Objects of other kinds are passed over. `namespace` is that of Roles and RoleBindings that name none. A role that a
-    binding refers to and that the files lack may well exist on the cluster: the kinds are `incomplete`, unless the
-    files hold the roles that every cluster has and so are a whole cluster's.
+    Objects of other kinds are passed over; it is an error when there is none of ours, or one twice that differs.
+    `namespace` is that of Roles and RoleBindings that name none. A role that a binding refers to and that the files
+    lack may well exist on the cluster: the kinds are `incomplete`, unless the files hold the roles that every cluster
+    has and so are a whole cluster's.
     """
+    files = tuple(files)
     found: dict[str, dict[tuple[str, str], Json]] = {kind: {} for kind in _KINDS}
     defined: dict[tuple[str, str], bool] = {}
     places: dict[tuple[str, str, str], tuple[Path, int]] = {}
-    for file, line, item in _objects(files):
-        kind, metadata = item.get("kind"), item.get("metadata")
+    for file, line, item, node in _objects(files):
+        kind = item.get("kind")
         if kind == "CustomResourceDefinition":
-            spec = _mapping(item.get("spec"))
-            plural = str(_mapping(spec.get("names")).get("plural", ""))
+            spec = mapping(item.get("spec"))
+            plural = str(mapping(spec.get("names")).get("plural", ""))
             defined[str(spec.get("group", "")), plural] = spec.get("scope") != "Cluster"
-        if kind not in _KINDS or str(item.get("apiVersion", "")).partition("/")[0] != _GROUP:
+        if kind not in _KINDS or not _is_ours(file, line, item):
             continue
-        if not isinstance(metadata, dict) or not isinstance(metadata.get("name"), str):
-            raise FileError(file, line, f"a {kind} without metadata.name")
-        place = ""
-        if not kind.startswith("Cluster"):
-            place = metadata.get("namespace") or namespace
-            if not place:
-                raise FileError(file, line, f"{kind} {metadata['name']} names no namespace; say which with -n")
-        if problem := _wrong(item):
-            raise FileError(file, line, f"{kind} {metadata['name']}: {problem}")
-        key = place, metadata["name"]
-        found[kind][key] = {**item, "metadata": {**metadata, "namespace": place} if place else metadata}
+        if double := twice(node):
+            raise FileError(file, double[1], f"a {kind}: the key {double[0]!r} stands twice")
+        made = _placed(file, line, item, namespace)
+        key = made["metadata"].get("namespace", ""), made["metadata"]["name"]
+        if key in found[kind] and _meant(found[kind][key]) != _meant(made):
+            name = "/".join(part for part in key if part)
+            first, number = places[kind, *key]
+            raise FileError(file, line, f"{kind} {name} stands in {first}:{number} too and differs; which is meant?")
+        found[kind][key] = made
         places[kind, *key] = file, line
+    if not any(found.values()):
+        raise UsageError(f"no role or binding stands in {', '.join(map(str, files))}")
     whole = ("", "cluster-admin") in found["ClusterRole"] and ("", "system:basic-user") in found["ClusterRole"]
     ordered = {kind: tuple(item for _, item in sorted(items.items())) for kind, items in found.items()}
     rbac = Rbac(
@@ -77,28 +80,69 @@ def read(files: Iterable[Path], *, namespace: str = "") -> Manifests:
     return Manifests(rbac, defined, places)
 
 
-def _objects(files: Iterable[Path]) -> Iterator[tuple[Path, int, Json]]:
-    """Give each object with its file and line; lists are opened."""
+def _is_ours(file: Path, line: int, item: Json) -> bool:
+    """Whether a Role or binding is Kubernetes' own: others (OpenShift's) have kinds of the same names."""
+    version = item.get("apiVersion")
+    if not version or version == "v1":
+        said = f"has the apiVersion {version}" if version else "names no apiVersion"
+        raise FileError(file, line, f"a {item['kind']} {said}; {_GROUP}/v1 is wanted")
+    return str(version).partition("/")[0] == _GROUP
+
+
+def _placed(file: Path, line: int, item: Json, namespace: str) -> Json:
+    """Give a role or binding with the namespace that it is in; one that no server would take is an error."""
+    kind, metadata = item["kind"], item.get("metadata")
+    if not isinstance(metadata, dict) or not metadata.get("name"):
+        raise FileError(file, line, f"a {kind} without metadata.name")
+    for word in ("name", "namespace"):
+        if not isinstance(metadata.get(word) or "", str):
+            raise FileError(file, line, f"a {kind}: metadata.{word} has to be a text; put {metadata[word]} in quotes")
+    if problem := wrong(item):
+        raise FileError(file, line, f"{kind} {metadata['name']}: {problem}")
+    if kind.startswith("Cluster"):
+        return {**item, "metadata": {key: value for key, value in metadata.items() if key != "namespace"}}
+    place = metadata.get("namespace") or namespace
+    if not place:
+        raise FileError(file, line, f"{kind} {metadata['name']} names no namespace; say which with -n")
+    return {**item, "metadata": {**metadata, "namespace": place}}
+
+
+def _meant(item: Json) -> Json:
+    """Give what an object says of rights, without what a server adds to it."""
+    labels = mapping(item.get("metadata")).get("labels") or {}
+    return {"labels": labels} | {
+        key: item.get(key) or None for key in ("rules", "aggregationRule", "subjects", "roleRef")
+    }
+
+
+def _objects(files: Iterable[Path]) -> Iterator[tuple[Path, int, Json, yaml.Node]]:
+    """Give each object with its file, line and node; lists are opened, those in lists too."""
     for file in files:
         if file.is_dir():
             yield from _objects(sorted(path for path in file.rglob("*") if path.suffix in _SUFFIXES and path.is_file()))
             continue
         for node, document in _documents(file, _text(file)):
-            line = node.start_mark.line + 1
-            if not isinstance(document, dict):
-                if document is not None:
-                    raise FileError(file, line, "is no Kubernetes object: it has to be a mapping")
-                continue
-            items = document.get("items")
-            if not str(document.get("kind", "")).endswith("List") or not isinstance(items, list):
-                yield file, line, document
-                continue
-            for item, item_line in zip(items, _lines_of_items(node), strict=True):
-                if not isinstance(item, dict):
-                    raise FileError(file, item_line, "is no Kubernetes object: it has to be a mapping")
-                # Items of a typed list say neither kind nor version; the list does.
-                kind, version = str(document["kind"]).removesuffix("List"), document.get("apiVersion")
-                yield file, item_line, {"kind": kind, "apiVersion": version, **item}
+            if document is not None:
+                yield from _opened(file, node, document)
+
+
+def _opened(
+    file: Path, node: yaml.Node, document: object, depth: int = 0
+) -> Iterator[tuple[Path, int, Json, yaml.Node]]:
+    line = node.start_mark.line + 1
+    if not isinstance(document, dict):
+        raise FileError(file, line, "is no Kubernetes object: it has to be a mapping")
+    items = document.get("items")
+    if not str(document.get("kind", "")).endswith("List") or not isinstance(items, list):
+        yield file, line, document, node
+        return
+    if depth > DEEPEST:
+        raise FileError(file, line, "lists stand in lists without an end")
+    # Items of a typed list say neither kind nor version; the list does.
+    kind, version = str(document["kind"]).removesuffix("List"), document.get("apiVersion")
+    of_list = {"kind": kind, "apiVersion": version} if kind else {}
+    for item, below in zip(items, _items(node), strict=True):
+        yield from _opened(file, below, {**of_list, **item} if isinstance(item, dict) else item, depth + 1)
 
 
 def _text(file: Path) -> str:
@@ -110,54 +154,35 @@ def _text(file: Path) -> str:
         raise FileError(file, None, "is no UTF-8 text") from None
 
 
+class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]  # whichever there is
+    """Reads what JSON has: a date that nobody quoted is a text, as it is to kubectl."""
+
+    yaml_implicit_resolvers: ClassVar = {
+        letter: [(tag, pattern) for tag, pattern in resolvers if tag != "tag:yaml.org,2002:timestamp"]
+        for letter, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
+    }
+
+
 def _documents(file: Path, text: str) -> Iterator[tuple[yaml.Node, Any]]:
-    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)(text)
+    loader = _Loader(text)
     try:
         while loader.check_node():
             node: Any = loader.get_node()
             yield node, loader.construct_document(node)
     except yaml.YAMLError as problem:
         mark = getattr(problem, "problem_mark", None)
-        what = getattr(problem, "problem", None) or "it can't be read"
-        raise FileError(file, mark.line + 1 if mark else None, f"is no YAML: {what}") from None
+        what = getattr(problem, "problem", None) or getattr(problem, "reason", None) or "it can't be read"
+        hint = "; a template has to be rendered first" if "{{" in text else ""
+        raise FileError(file, mark.line + 1 if mark else None, f"is no YAML: {what}{hint}") from None
+    except RecursionError:
+        raise FileError(file, None, "is nested too deeply") from None
     finally:
         loader.dispose()
 
 
-def _lines_of_items(node: yaml.Node) -> list[int]:
-    if not isinstance(node, yaml.MappingNode):
-        return []
-    return [
-        item.start_mark.line + 1
-        for key, value in node.value
-        if key.value == "items" and isinstance(value, yaml.SequenceNode)
-        for item in value.value
-    ]
-
-
-def _mapping(value: object) -> Json:
-    return value if isinstance(value, dict) else {}
-
-
-_LISTS = ("verbs", "apiGroups", "resources", "resourceNames", "nonResourceURLs")
-
-
-def _wrong(item: Json) -> str:
-    """Say what keeps an object from being read, empty when nothing does."""
-    if "roleRef" not in item and str(item["kind"]).endswith("Binding"):
-        return "roleRef is missing"
-    if not isinstance(item.get("roleRef", {}), dict):
-        return "roleRef has to be a mapping"
-    for key in ("rules", "subjects"):
-        entries = item.get(key)
-        if not isinstance(entries, list | None) or not all(isinstance(entry, dict) for entry in entries or ()):
-            return f"{key} has to be a list of mappings"
-    for number, rule in enumerate(item.get("rules") or ()):
-        for key in _LISTS:
-            words = rule.get(key)
-            if not isinstance(words, list | None) or not all(isinstance(word, str) for word in words or ()):
-                return f"rules[{number}].{key} has to be a list of texts"
-    for number, subject in enumerate(item.get("subjects") or ()):
-        if not all(isinstance(subject.get(key) or "", str) for key in ("kind", "name", "namespace")):
-            return f"subjects[{number}]: kind, name and namespace have to be texts"
-    return ""
+def _items(node: yaml.Node) -> list[yaml.Node]:
+    found: list[yaml.Node] = []
+    for key, value in node.value if isinstance(node, yaml.MappingNode) else ():
+        if key.value == "items" and isinstance(value, yaml.SequenceNode):
+            found = value.value  # of two, the last: as the document has it
+    return found

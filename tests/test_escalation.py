@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import orjson
@@ -11,7 +12,6 @@ from grants import ADMIN, RBAC, cluster, manifests, rule
 from conformance import cli
 from conformance.change.objects import FIELDS
 from conformance.errors import UsageError
-from conformance.model import Rbac
 from conformance.rbac import escalation_graph, escalation_paths
 from conformance.rbac.escalation import Graph
 from conformance.rbac.escalation_kinds import KINDS
@@ -20,6 +20,8 @@ from conformance.risks.builtin import RUN_LABEL
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from conformance.model import Rbac
 
 
 def ways(rbac: Rbac) -> dict[str, list[str]]:
@@ -171,7 +173,7 @@ def by_a_run(rbac: Rbac, *numbers: int) -> Rbac:
             {**it, "metadata": it["metadata"] | labels} if it["metadata"]["name"] in names else it for it in documents
         )
 
-    return Rbac(*(labelled(getattr(rbac, kind)) for kind in FIELDS.values()))
+    return replace(rbac, **{kind: labelled(getattr(rbac, kind)) for kind in FIELDS.values()})
 
 
 def test_ways_by_what_a_run_made_are_told_from_the_clusters_own() -> None:

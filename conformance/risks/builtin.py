@@ -92,7 +92,8 @@ def without_runs(rbac: Rbac) -> Rbac:
     kinds = (rbac.cluster_roles, rbac.cluster_role_bindings, rbac.roles, rbac.role_bindings)
     if not any(of_run(it) for kind in kinds for it in kind):
         return rbac
-    return Rbac(*(tuple(it for it in kind if not of_run(it)) for kind in kinds), incomplete=rbac.incomplete)
+    roles, bindings, near_roles, near_bindings = (tuple(it for it in kind if not of_run(it)) for kind in kinds)
+    return Rbac(roles, bindings, near_roles, near_bindings, rbac.incomplete)
 
 
 def covers(role: str, rule: Rule) -> bool:
