@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 import yaml
+from grants import ADMIN
+from grants import cluster as cluster_of
 
 from conformance.errors import FileError, UsageError
 from conformance.files import data
@@ -214,6 +216,9 @@ def test_what_kubeadm_binds_is_shown_as_info() -> None:
     assert {"CLUSTER-ADMIN", "NODES-PROXY", "SUBJECT-ANONYMOUS", "SUBJECT-NODES"} <= found.keys()
     grave = [it.id for it in findings(rbac) if it.severity in {"critical", "high"}]
     assert not grave
+    root = cluster_of(("ServiceAccount kube-system/root", "", [ADMIN]))
+    bindings = (*rbac.cluster_role_bindings, *root.cluster_role_bindings)
+    rbac = replace(rbac, cluster_roles=(*rbac.cluster_roles, *root.cluster_roles), cluster_role_bindings=bindings)
     ways = escalation_paths.of(rbac).to_admin()
     assert "User kube-apiserver-kubelet-client" in {path.source for path in ways}
     assert {path.severity for path in ways} == {"info"}
