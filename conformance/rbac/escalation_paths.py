@@ -218,7 +218,7 @@ class Paths:
             yield from self.graph.edges.get(("Group", group), ())
 
     def _is_usual(self, actor: Principal, edge: Edge) -> bool:
-        """Say whether every cluster (or every one of kubeadm's) lets them: by default bindings, as they come with it."""
+        """Say whether every cluster, or each of kubeadm's, lets them: by default bindings, as they come with it."""
         for held in edge.held:
             rules = self.graph.holdings.resolver.role_reference_rules(held.binding) or ()
             if held.number >= len(rules):
