@@ -318,9 +318,10 @@ def _messages(data: bytes) -> tuple[list[bytes], bytes, bool]:
 class Headers(Mapping[str, str]):
     """The headers of an answer, lower case; read when they are looked at, since most never are."""
 
-    __slots__ = ("_lines",)
+    __slots__ = ("_known", "_lines")
 
     def __init__(self, lines: list[bytes]) -> None:
+        self._known: dict[str, str | None] = {}  # what was looked for: most are looked at several times
         # Where an earlier answer came first, a proxy's or 100 Continue, the last one counts.
         starts = [number for number, line in enumerate(lines) if line.startswith(b"HTTP/")]
         self._lines = lines if len(starts) < 2 else lines[starts[-1] :]  # noqa: PLR2004  # more than one answer
@@ -336,10 +337,12 @@ class Headers(Mapping[str, str]):
         )
 
     def __getitem__(self, name: str) -> str:
-        found = self.every(name)
-        if not found:
+        found = self._known.get(name, "")
+        if found == "":
+            found = self._known[name] = next(reversed(self.every(name)), None)
+        if found is None:
             raise KeyError(name)
-        return found[-1]
+        return found
 
     def __iter__(self) -> Iterator[str]:
         names = (line.partition(b":")[0].strip().lower().decode("latin-1") for line in self._lines if b":" in line)
