@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import secrets
+import socket
 import subprocess
 import sys
 from contextlib import ExitStack, contextmanager
@@ -14,6 +15,7 @@ from urllib.parse import urlsplit
 
 import kubeconfigs
 import pytest
+import yaml
 from audits import RBAC
 from kubeconfigs import V1, admin_of, server_of, token_of, write
 
@@ -41,10 +43,10 @@ class Way:
     used: Callable[[], bool] = lambda: True
 
 
-def command(file: Path, reports: Path, *arguments: str) -> list[str]:
-    """Give the command that audits a few resources as whoever the kubeconfig says."""
-    asked = [f"--kubeconfig={file}", "--context=it", "--mode=observe", "--no-checks", f"--reports={reports}"]
-    return [sys.executable, "-m", "conformance", "audit", "--cluster=kubeconfig", *asked, *arguments]
+def command(reports: Path, *arguments: str) -> list[str]:
+    """Give the command that audits somebody's cluster and writes nothing there."""
+    asked = ["--cluster=kubeconfig", "--mode=observe", "--no-checks", f"--reports={reports}"]
+    return [sys.executable, "-m", "conformance", "audit", *asked, *arguments]
 
 
 def environment(**more: str) -> dict[str, str]:
@@ -52,6 +54,16 @@ def environment(**more: str) -> dict[str, str]:
     proxies = {f"{kind}_PROXY" for kind in ("HTTP", "HTTPS", "NO", "ALL")}
     kept = {name: value for name, value in os.environ.items() if name.upper() not in {*proxies, "KUBECONFIG"}}
     return kept | {"PYTHONPATH": os.pathsep.join(sys.path)} | more
+
+
+def by_several_files(cluster: Cluster, folder: Path, _: ExitStack) -> Way:
+    """Have cluster and user in two files, after one that is lost, and before one with another user of that name."""
+    document = yaml.safe_load(write(folder, server_of(cluster), admin_of(cluster), "whole").read_text("utf-8"))
+    for name, parts in (("users", ("users",)), ("rest", ("clusters", "contexts"))):
+        (folder / name).write_text(yaml.safe_dump({part: document[part] for part in parts}), "utf-8")
+    write(folder, kubeconfigs.SERVER, {"token": "of somebody else"}, "last")
+    listed = os.pathsep.join(str(folder / name) for name in ("absent", "users", "rest", "last"))
+    return Way(server_of(cluster), {}, {"KUBECONFIG": listed})
 
 
 def by_certificate_files(cluster: Cluster, folder: Path, _: ExitStack) -> Way:
@@ -88,16 +100,16 @@ def below_a_path(cluster: Cluster, folder: Path, stack: ExitStack) -> Way:
 
 
 @pytest.mark.parametrize(
-    "made", [by_certificate_files, unverified, by_proxy_url, by_the_environments_proxy, below_a_path]
+    "made", [by_several_files, by_certificate_files, unverified, by_proxy_url, by_the_environments_proxy, below_a_path]
 )
 def test_an_audit_goes_this_way(
     cluster: Cluster, tmp_path: Path, made: Callable[[Cluster, Path, ExitStack], Way]
 ) -> None:
     with ExitStack() as stack:
         way = made(cluster, tmp_path, stack)
-        file = write(tmp_path, way.server, way.user)
+        named = [] if "KUBECONFIG" in way.environment else [f"--kubeconfig={write(tmp_path, way.server, way.user)}"]
         done = subprocess.run(
-            [*command(file, tmp_path, "--identity=you"), "--", "-k", "configmaps"],
+            [*command(tmp_path, *named, "--context=it", "--identity=you"), "--", "-k", "configmaps"],
             env=environment(**way.environment),
             cwd=tmp_path,
             capture_output=True,
@@ -111,6 +123,30 @@ def test_an_audit_goes_this_way(
     found = json.loads((tmp_path / "latest" / "matrix.json").read_bytes())
     assert found["cluster"]["server"] == way.server["server"]
     assert found["summary"]["verdicts"]["pass"] == found["summary"]["cells"] > 10
+
+
+@pytest.mark.parametrize("arguments", [(), ("--plan",)], ids=["run", "plan"])
+def test_a_cluster_that_nobody_named_is_not_even_connected_to(
+    cluster: Cluster, tmp_path: Path, arguments: tuple[str, ...]
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        server = server_of(cluster) | {"server": f"https://127.0.0.1:{listener.getsockname()[1]}"}
+        ambient = str(write(tmp_path, server, admin_of(cluster)))
+        done = subprocess.run(
+            command(tmp_path, *arguments),
+            env=environment(KUBECONFIG=ambient),
+            cwd=tmp_path,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        listener.settimeout(0)
+        with pytest.raises(BlockingIOError):
+            listener.accept()
+    assert done.returncode == 4, done.stdout + done.stderr
+    assert "say which cluster is meant: --context NAME" in done.stderr
+    assert not (tmp_path / "latest").exists()
 
 
 @contextmanager
@@ -173,8 +209,9 @@ def test_tokens_that_rotate_while_an_audit_goes_on(cluster: Cluster, tmp_path: P
             (tmp_path / name).write_text(given)
             ends.append(end)
         file = write(tmp_path, server_of(cluster), {"tokenFile": "first"})
+        named = [f"--kubeconfig={file}", "--context=it", f"--identities={identities}"]
         process = subprocess.Popen(
-            [*command(file, tmp_path, f"--identities={identities}", "--qps=12"), "--", "-k", "configmaps or pods"],
+            [*command(tmp_path, *named, "--qps=12"), "--", "-k", "configmaps or pods"],
             env=environment(),
             cwd=tmp_path,
             stdout=subprocess.PIPE,
