@@ -14,6 +14,7 @@ from conformance.clusters import engines, keeper, kind, kindmaking
 from conformance.errors import ClusterError, UsageError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
 SPEAKS = """#!/bin/sh
@@ -123,6 +124,7 @@ def test_a_version_that_names_no_image_is_refused_with_those_that_are_here(path:
             "a port",
         ),
         ("ERROR: failed to pull image: no such host", "nox -s node-image"),
+        ('ERROR: could not find a log line that matches "x"', "let the machine do less"),
         ("something else", "kind said: something else"),
     ],
 )
@@ -143,6 +145,52 @@ def test_a_configuration_and_a_number_of_nodes_exclude_each_other(tmp_path: Path
     file = kindmaking._configuration(kindmaking.Wanted("x", nodes=3), tmp_path)
     assert file is not None
     assert file.read_text("utf-8").count("role: worker") == 2
+
+
+KIND = """#!/bin/sh
+echo "$1 $2" >> {folder}/asked
+[ "$1" = create ] && [ ! -e {folder}/{until} ] && {{ : > {folder}/once; echo 'ERROR: {said}'; exit 1; }}
+[ "$1" = get ] && {{ echo 'ERROR: unknown cluster' >&2; exit 1; }}
+exit 0
+"""
+SLOW = 'could not find a log line that matches "Reached target .*Multi-User System.*"'
+
+
+@pytest.fixture
+def asked(path: Path, tmp_path: Path) -> Callable[[str, str], list[str]]:
+    """Have a command kind whose creations fail until a file is there; gives what it was asked."""
+    program(path, "docker")
+
+    def made(said: str, until: str) -> list[str]:
+        file = path / "kind"
+        file.write_text(KIND.format(folder=tmp_path, said=said, until=until), "utf-8")
+        file.chmod(0o755)
+        with kindmaking.making(kindmaking.Wanted("lab"), tmp_path, lambda _: None) as cluster:
+            assert cluster.name == "lab"
+            with pytest.raises(ClusterError, match="kind gives nothing: ERROR: unknown cluster"):
+                kindmaking.told("docker", ("get", "kubeconfig"), "kind gives nothing")
+        return (tmp_path / "asked").read_text("utf-8").splitlines()
+
+    return made
+
+
+def test_a_node_that_is_slow_to_boot_is_made_once_more(asked: Callable[[str, str], list[str]]) -> None:
+    assert asked(SLOW, "once") == [
+        "create cluster",
+        "delete cluster",
+        "create cluster",
+        "get kubeconfig",
+        "delete cluster",
+    ]
+
+
+@pytest.mark.parametrize(("said", "times"), [(SLOW, 2), ("node(s) already exist for a cluster", 1)])
+def test_nothing_is_made_again_and_again(
+    asked: Callable[[str, str], list[str]], tmp_path: Path, said: str, times: int
+) -> None:
+    with pytest.raises(ClusterError, match=r"the kind cluster lab could not be made.* kind said: "):
+        asked(said, "never")
+    assert (tmp_path / "asked").read_text("utf-8").splitlines() == ["create cluster", "delete cluster"] * times
 
 
 def test_what_is_cut_short_is_unmade_until_nothing_is_seen(tmp_path: Path) -> None:

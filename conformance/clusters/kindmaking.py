@@ -52,6 +52,10 @@ _MENDS = (
         f"the node image is neither here nor pulled: build one (nox -s node-image), or name one (--image, {IMAGE})",
     ),
     (r"already exist", "a cluster of this name is there already"),
+    (
+        _SLOW,
+        "its node did not boot in the half minute that kind gives it, twice: let the machine do less",
+    ),
 )
 
 
