@@ -5,17 +5,17 @@ from __future__ import annotations
 import sys
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
-
-import yaml
+from typing import TYPE_CHECKING
 
 from conformance.errors import FileError, UsageError
+from conformance.manifestfile import items
 from conformance.model import Rbac
-from conformance.wellformed import DEEPEST, mapping, twice, wrong
+from conformance.wellformed import mapping, wrong
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
+    from conformance.manifestfile import Item
     from conformance.model import Json
 
 _GROUP = "rbac.authorization.k8s.io"
@@ -48,7 +48,7 @@ def read(files: Iterable[Path], *, namespace: str = "") -> Manifests:
     found: dict[str, dict[tuple[str, str], Json]] = {kind: {} for kind in _KINDS}
     defined: dict[tuple[str, str], bool] = {}
     places: dict[tuple[str, str, str], tuple[Path, int]] = {}
-    for file, line, item, node in _objects(files):
+    for file, (item, line, double) in _objects(files):
         kind = item.get("kind")
         if kind == "CustomResourceDefinition":
             spec = mapping(item.get("spec"))
@@ -56,7 +56,7 @@ def read(files: Iterable[Path], *, namespace: str = "") -> Manifests:
             defined[str(spec.get("group", "")), plural] = spec.get("scope") != "Cluster"
         if kind not in _KINDS or not _is_ours(file, line, item):
             continue
-        if double := twice(node):
+        if double is not None:
             raise FileError(file, double[1], f"a {kind}: the key {double[0]!r} stands twice")
         made = _placed(file, line, item, namespace)
         key = made["metadata"].get("namespace", ""), made["metadata"]["name"]
@@ -115,34 +115,13 @@ def _meant(item: Json) -> Json:
     }
 
 
-def _objects(files: Iterable[Path]) -> Iterator[tuple[Path, int, Json, yaml.Node]]:
-    """Give each object with its file, line and node; lists are opened, those in lists too."""
+def _objects(files: Iterable[Path]) -> Iterator[tuple[Path, Item]]:
+    """Give each object with its file; lists are opened, those in lists too."""
     for file in files:
         if file.is_dir():
             yield from _objects(sorted(path for path in file.rglob("*") if path.suffix in _SUFFIXES and path.is_file()))
-            continue
-        for node, document in _documents(file, _text(file)):
-            if document is not None:
-                yield from _opened(file, node, document)
-
-
-def _opened(
-    file: Path, node: yaml.Node, document: object, depth: int = 0
-) -> Iterator[tuple[Path, int, Json, yaml.Node]]:
-    line = node.start_mark.line + 1
-    if not isinstance(document, dict):
-        raise FileError(file, line, "is no Kubernetes object: it has to be a mapping")
-    items = document.get("items")
-    if not str(document.get("kind", "")).endswith("List") or not isinstance(items, list):
-        yield file, line, document, node
-        return
-    if depth > DEEPEST:
-        raise FileError(file, line, "lists stand in lists without an end")
-    # Items of a typed list say neither kind nor version; the list does.
-    kind, version = str(document["kind"]).removesuffix("List"), document.get("apiVersion")
-    of_list = {"kind": kind, "apiVersion": version} if kind else {}
-    for item, below in zip(items, _items(node), strict=True):
-        yield from _opened(file, below, {**of_list, **item} if isinstance(item, dict) else item, depth + 1)
+        else:
+            yield from ((file, item) for item in items(file, _text(file)))
 
 
 def _text(file: Path) -> str:
@@ -152,37 +131,3 @@ def _text(file: Path) -> str:
         raise UsageError(f"{file} cannot be read: {problem.strerror}") from None
     except UnicodeDecodeError:
         raise FileError(file, None, "is no UTF-8 text") from None
-
-
-class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]  # whichever there is
-    """Reads what JSON has: a date that nobody quoted is a text, as it is to kubectl."""
-
-    yaml_implicit_resolvers: ClassVar = {
-        letter: [(tag, pattern) for tag, pattern in resolvers if tag != "tag:yaml.org,2002:timestamp"]
-        for letter, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
-    }
-
-
-def _documents(file: Path, text: str) -> Iterator[tuple[yaml.Node, Any]]:
-    loader = _Loader(text)
-    try:
-        while loader.check_node():
-            node: Any = loader.get_node()
-            yield node, loader.construct_document(node)
-    except yaml.YAMLError as problem:
-        mark = getattr(problem, "problem_mark", None)
-        what = getattr(problem, "problem", None) or getattr(problem, "reason", None) or "it can't be read"
-        hint = "; a template has to be rendered first" if "{{" in text else ""
-        raise FileError(file, mark.line + 1 if mark else None, f"is no YAML: {what}{hint}") from None
-    except RecursionError:
-        raise FileError(file, None, "is nested too deeply") from None
-    finally:
-        loader.dispose()
-
-
-def _items(node: yaml.Node) -> list[yaml.Node]:
-    found: list[yaml.Node] = []
-    for key, value in node.value if isinstance(node, yaml.MappingNode) else ():
-        if key.value == "items" and isinstance(value, yaml.SequenceNode):
-            found = value.value  # of two, the last: as the document has it
-    return found

@@ -28,6 +28,23 @@ class Plain:
     def __init__(self, resolve: Callable[[str], Any]) -> None:
         self._resolve = resolve
         self._known: dict[str, Any] = {"": None}
+        self._lines: dict[int, int] = {}
+
+    def documents(self, text: str) -> list[tuple[Any, int, dict[int, int]]]:
+        """Give each document of a text with its line, and the line of each mapping in it by its `id`."""
+        loader = yaml.CSafeLoader(text)
+        found = []
+        try:
+            event = loader.get_event
+            event()  # the stream's start
+            while type(event()) is events.DocumentStartEvent:
+                self._lines = {}
+                here = event()
+                found.append((self._value(here, event), here.start_mark.line + 1, self._lines))
+                event()  # the document's end
+        finally:
+            loader.dispose()
+        return found
 
     def read(self, text: str) -> Any:
         """Give the value of the one document of a text."""
@@ -52,7 +69,9 @@ class Plain:
         if kind is events.ScalarEvent:
             return self._scalar(here)
         if kind is events.MappingStartEvent:
-            return self._mapping(event)
+            made = self._mapping(event)
+            self._lines[id(made)] = here.start_mark.line + 1
+            return made
         found = []
         while type(here := event()) is not events.SequenceEndEvent:
             found.append(self._value(here, event))
@@ -64,7 +83,7 @@ class Plain:
             if kind is not events.ScalarEvent or key.anchor is not None or key.tag is not None:
                 raise NotPlainError
             name = key.value
-            if name == "<<":
+            if name == "<<" or name in found:
                 raise NotPlainError
             if key.implicit[0] and (not name or name[0] in _DOUBTFUL) and self._scalar(key) != name:
                 raise NotPlainError

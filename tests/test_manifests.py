@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from conformance import manifestfile
 from conformance.errors import FileError, UsageError
 from conformance.manifests import read
 
@@ -187,3 +188,20 @@ def test_anchors_that_stand_in_many_places_are_read_once(tmp_path: Path) -> None
     levels = "".join(f"    l{i + 1}: &l{i + 1} [{', '.join([f'*l{i}'] * 9)}]\n" for i in range(9))
     bomb = f"{CLUSTER_ROLE.replace('{name: c}', '')}\n  name: c\n  annotations:\n    l0: &l0 [x]\n{levels}"
     assert read([write(tmp_path, bomb)]).rbac.cluster_roles[0]["metadata"]["name"] == "c"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"# a\n---\n{ROLE}---\n---\n{BINDING}",
+        "kind: List\nitems:\n- kind: RoleList\n  items:\n  - {a: 1}\n  -\n    b: 2026-12-01\n- {c: 0x10, d: yes}\n",
+        '{"kind": "List",\n "items": [\n  {"a": "2026-12-01", "b": ["\\u202e", null, 1.5e3]},\n  {}\n ]}',
+        "",
+        "a: 1\n...\n---\nb: on\n",
+    ],
+)
+def test_the_quick_way_and_the_long_way_come_to_the_same(text: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    quick = list(manifestfile.items(Path("f"), text))
+    assert manifestfile._quickly(text) is not None
+    monkeypatch.setattr(manifestfile, "_quickly", lambda _: None)
+    assert list(manifestfile.items(Path("f"), text)) == quick

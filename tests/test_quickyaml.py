@@ -43,7 +43,7 @@ def test_the_same_comes_out(text: str) -> None:
 
 
 def test_what_has_to_go_the_long_way() -> None:
-    for text in ("a: &x 1\n", "a: !!str 1\n", "1: a\n", "--- 1\n--- 2\n", "{<<: {a: 1}}"):
+    for text in ("a: 1\na: 2\n", "a: &x 1\n", "a: !!str 1\n", "1: a\n", "--- 1\n--- 2\n", "{<<: {a: 1}}"):
         with pytest.raises(NotPlainError):
             PLAIN.read(text)
 
