@@ -39,7 +39,7 @@ class Plain:
             event()  # the stream's start
             while type(event()) is events.DocumentStartEvent:
                 self._lines = {}
-                here = event()
+                here: Any = event()
                 found.append((self._value(here, event), here.start_mark.line + 1, self._lines))
                 event()  # the document's end
         finally:
