@@ -7,6 +7,7 @@ https://github.com/kubernetes/apimachinery/blob/master/pkg/runtime/generated.pro
 from __future__ import annotations
 
 import base64
+import re
 from dataclasses import dataclass
 from functools import cache, lru_cache
 from typing import TYPE_CHECKING, Any
@@ -22,6 +23,7 @@ MAGIC = b"k8s\x00"
 CBOR_TAG = b"\xd9\xd9\xf7"  # RFC 8949, 3.4.6: what follows describes itself as CBOR
 _AS_BASE64 = 22  # the tag of bytes that JSON writes as base64
 _LONG_LINE = 1 << 20  # so that no text is broken
+_DOUBTFUL = re.compile(r"(?:[yYnN]|[-+]?(?:0[xXoObB])?[0-9][0-9a-fA-F_]*(?:[eE][-+]?[0-9]+)?)$")
 _VARINT, _BYTES = 0, 2  # wire types
 _FIXED = {1: 8, 5: 4}
 
@@ -83,6 +85,18 @@ def written_as_yaml(value: Any) -> str:
 
     Quoting.add_representer(str, lambda dumper, text: dumper.represent_scalar("tag:yaml.org,2002:str", text, style='"'))
     return str(yaml.dump(value, Dumper=Quoting, sort_keys=False, width=_LONG_LINE))
+
+
+@cache
+def careful_dumper() -> Any:
+    """Make a dumper of YAML for people whose texts are texts to a server, too: a plain `1e3` is a number there."""
+    import yaml  # noqa: PLC0415
+
+    class Careful(yaml.SafeDumper):
+        """A dumper that leaves no text plain which somebody reads as a number or a truth value."""
+
+    Careful.add_implicit_resolver("!doubtful", _DOUBTFUL, list("yYnN+-0123456789"))
+    return Careful
 
 
 @cache

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import cbor2
 import pytest
+import yaml
 
 from conformance import media
 
@@ -59,3 +60,13 @@ def test_texts_stay_texts_in_yaml_whoever_reads_it() -> None:
     assert media.decode(media.YAML, written.encode()) == value
     assert '"1e3"' in written
     assert 'replicas": 1\n' in written
+
+
+@pytest.mark.parametrize("text", ["1e3", "y", "N", "0o17", "0x1F", "1_000", "12", "on", "null", "1.5", "2026-01-01"])
+def test_a_text_that_somebody_reads_as_another_value_is_quoted_for_people_too(text: str) -> None:
+    assert yaml.dump({"name": text}, Dumper=media.careful_dumper()) == f"name: '{text}'\n"
+
+
+@pytest.mark.parametrize(("value", "written"), [("web", "web"), ("v1", "v1"), (12, "12"), (True, "true")])
+def test_what_is_read_as_it_is_stays_plain(value: object, written: str) -> None:
+    assert yaml.dump({"name": value}, Dumper=media.careful_dumper()) == f"name: {written}\n"

@@ -200,6 +200,8 @@ def _document(found: Fix, effect: Effect) -> dict[str, Any]:
 def _yaml(found: Fix) -> str:
     import yaml  # noqa: PLC0415
 
+    from conformance.media import careful_dumper  # noqa: PLC0415
+
     if found.patch.after is None:
         return f"# {found.patch.said}\n"
     kind, _, _ = found.patch.key
@@ -207,5 +209,5 @@ def _yaml(found: Fix) -> str:
     kept = {
         key: value for key, value in document["metadata"].items() if key in {"name", "namespace", "labels"} and value
     }
-    text: str = yaml.safe_dump({**document, "metadata": kept}, sort_keys=False, default_flow_style=None, width=110)
-    return text
+    whole = {**document, "metadata": kept}
+    return str(yaml.dump(whole, Dumper=careful_dumper(), sort_keys=False, default_flow_style=None, width=110))

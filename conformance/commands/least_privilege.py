@@ -81,7 +81,9 @@ def command(log: Path, subjects: tuple[str, ...], output: str, *, names: bool, *
     if output == "yaml":
         import yaml  # noqa: PLC0415  # --help must not wait for it
 
-        say(yaml.safe_dump_all(documents, sort_keys=False).rstrip(), exactly=True)
+        from conformance.media import careful_dumper  # noqa: PLC0415
+
+        say(yaml.dump_all(documents, Dumper=careful_dumper(), sort_keys=False).rstrip(), exactly=True)
     elif output == "json":
         say(json.dumps({"events": found.events, "subjects": entries}, indent=2), exactly=True)
     else:
