@@ -15,7 +15,7 @@ import orjson
 from conformance.model import Request
 from conformance.placeholders import OTHER, OWN
 from conformance.replies import Reader, event, message, request_of
-from conformance.scripts import CASE_LABEL, HOLD, Ask, Ending, Exchange, at, ending, lost
+from conformance.scripts import CASE_LABEL, HOLD, Ask, Ending, Exchange, at, ending, lost, shows
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Container
@@ -37,13 +37,18 @@ _STORE_FAILED = b"etcdserver: "  # in a 500: its store did not answer in time, o
 _FINALIZE = "/finalize"
 _REVIEWS = ("reviews",)  # kinds that are asked by POST and store nothing
 _SECONDS = 10.0
+_REMOVAL, _SETTLING = -1, -2  # places of what no script asked for
+_SETTLED_AFTER = 45.0  # seconds at most; the controllers that are waited for take a fraction of one
+_REST = 0.4  # seconds in which a controller that has not seen its own write yet may write the same once more
+# Finalizers that controllers of every cluster take away by themselves, and when they like.
+_LET_GO = frozenset({"customresourcecleanup.apiextensions.k8s.io", "foregroundDeletion", "orphan"})
 _MERGE = (("Content-Type", "application/merge-patch+json"), ("Accept", "application/json"))
 _BOTH = (("Content-Type", "application/json"), ("Accept", "application/json"))
 
 
 @dataclass(slots=True, eq=False)
 class Sending:
-    """One request of a script. `place` is that among those that are asked at once, -1 for the removal of things."""
+    """One request of a script. `place` is that among those that are asked at once, or says what else it is for."""
 
     driven: Driven
     place: int
@@ -90,6 +95,7 @@ class Driven:
         self.exchanges: list[Exchange] = []
         self.ending: Ending | None = None
         self.ready: deque[Sending] = deque()  # to be sent now
+        self.rests = 0.0  # seconds until it goes on by itself
         self.left_behind: list[str] = []
         self._placeholders, self._validate = placeholders, validate
         self._reader = Reader(case, placeholders)
@@ -99,6 +105,7 @@ class Driven:
         self._group: list[Sending] = []  # what is asked at once
         self._held: list[Sending] = []  # of those, what waits for a stream to open
         self._several = False
+        self._unsettled: list[Sending] = []  # what new objects are waited for with
         self._answers: dict[int, tuple[Response, list[bytes] | None, str]] = {}
         self._step(None)
 
@@ -137,8 +144,12 @@ class Driven:
 
     def arrived(self, sending: Sending, response: Response, lines: list[bytes] | None = None, ended: str = "") -> None:
         """Take an answer; goes on when it is the last one of its group."""
-        if sending.place < 0:
+        if sending.place == _REMOVAL:
             self._removed(sending, response)
+            return
+        if sending.place == _SETTLING:
+            self._unsettled.remove(sending)
+            self.rests = 0.0 if self._unsettled else _REST
             return
         self._note(sending.request, response)
         self._answers[sending.place] = (response, lines, ended)
@@ -146,6 +157,18 @@ class Driven:
             self.release()
         if len(self._answers) < len(self._group):
             return
+        if self._unsettled:
+            self.ready.extend(self._unsettled)
+        else:
+            self._reply()
+
+    def rested(self) -> None:
+        """Go on: the time to rest is over."""
+        self.rests = 0.0
+        self._reply()
+
+    def _reply(self) -> None:
+        """Give the script what it asked for."""
         replies = []
         for each in self._group:
             answer, events, how = self._answers[each.place]
@@ -159,7 +182,7 @@ class Driven:
                 return
             if self._validate is not None and "audit-id" in answer.headers:
                 problems = self._validate(each.request, answer, events)
-                if problems:
+                if problems and each.ask.schema:
                     reply = replace(reply, problems=tuple(sorted(map(self._reader.ledger.mask_text, problems))))
             self.exchanges.append(Exchange(each.ask, reply, answer.seconds))
             replies.append(reply)
@@ -184,14 +207,38 @@ class Driven:
         if response.status != _CREATED:
             return
         try:
-            metadata = orjson.loads(response.body)["metadata"]
+            document = orjson.loads(response.body)
+            metadata = document["metadata"]
             path = f"{collection}/{name or metadata['name']}"
             self._made[path] = _Made(path, str(metadata["uid"]))
+            self._settle(collection, document)
         except (orjson.JSONDecodeError, KeyError, TypeError):
             # An answer that names nothing: what was asked for may be there all the same.
             wanted = name or str(at(_body(request), "metadata", "name") or "")
             if wanted:
                 self._made[f"{collection}/{wanted}"] = _Made(f"{collection}/{wanted}", "")
+
+    def _settle(self, collection: str, document: Any) -> None:
+        """Have a new object waited for, if controllers write into each of its kind: the script sees what they left."""
+        sample = self.case.subject.sample
+        if sample is None or sample.settled is None or self._reader.ledger.fill(self.case.collection()) != collection:
+            return
+        if shows(sample.settled, document):
+            return
+        metadata = document["metadata"]
+        query = (
+            ("watch", "true"),
+            ("fieldSelector", f"metadata.name={metadata['name']}"),
+            ("resourceVersion", str(metadata["resourceVersion"])),
+            ("timeoutSeconds", str(int(_SETTLED_AFTER))),
+        )
+        wanted = sample.settled
+
+        def ends(events: list[Any]) -> bool:
+            return any(shows(wanted, at(event, "object")) or at(event, "type") == "ERROR" for event in events)
+
+        ask = Ask("GET", collection, query, ends=ends, seconds=_SETTLED_AFTER)
+        self._unsettled.append(Sending(self, _SETTLING, ask, request_of(ask, self._reader.ledger)))
 
     def _end(self, ended: Ending) -> None:
         self._ended = ended
@@ -209,7 +256,7 @@ class Driven:
 
     def _removal(self, method: str, path: str, body: Any, headers: tuple[tuple[str, str], ...]) -> Sending:
         request = Request(method, path, (), headers, orjson.dumps(body))
-        return Sending(self, -1, Ask(method, path), request)
+        return Sending(self, _REMOVAL, Ask(method, path), request)
 
     def _removed(self, sending: Sending, response: Response) -> None:
         if self._validate is not None and "audit-id" in response.headers:
@@ -217,7 +264,7 @@ class Driven:
         made = self._made[sending.request.path.removesuffix(_FINALIZE)]
         if sending.request.method == "DELETE" and response.status == _OK and _kind(response) != "Status":
             metadata = at(_body(response), "metadata")
-            if at(metadata, "finalizers") and not made.finalized:
+            if not made.finalized and not _LET_GO.issuperset(at(metadata, "finalizers") or ()):
                 # Nobody else is there to finish it: of objects of ours only.
                 made.finalized = True
                 body = {"metadata": {"finalizers": None} | ({"uid": made.uid} if made.uid else {})}

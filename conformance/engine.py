@@ -123,6 +123,7 @@ class Engine:
         self._flying: dict[pycurl.Curl, _Work] = {}
         self._ready: deque[_Work] = deque()
         self._later: list[tuple[float, int, _Work]] = []
+        self._resting: list[tuple[float, int, Driven]] = []
         self._finished: deque[tuple[pycurl.Curl, str | None, int]] = deque()  # and not looked at yet
         self._ticket = count()
         self._begun: dict[str, _Begun] = {}
@@ -184,6 +185,8 @@ class Engine:
 
     def _take(self, driven: Driven) -> None:
         """Take what a script wants to be sent; the steps that follow come before new rows and scripts."""
+        if driven.rests:
+            heapq.heappush(self._resting, (time.monotonic() + driven.rests, next(self._ticket), driven))
         while driven.ready:
             sending = driven.ready.popleft()
             key = (sending.ask.identity, "script", "")
@@ -207,7 +210,7 @@ class Engine:
 
     def _until_later(self) -> float:
         now = time.monotonic()
-        soon = [self._later[0][0] - now] if self._later else []
+        soon = [waiting[0][0] - now for waiting in (self._later, self._resting) if waiting]
         if self._ready and self._limits.qps:
             soon.append(self._next_slot - now)
         return max(0.001, min(soon, default=0.5))
@@ -216,6 +219,10 @@ class Engine:
         now = time.monotonic()
         while self._later and self._later[0][0] <= now:
             self._ready.appendleft(heapq.heappop(self._later)[2])
+        while self._resting and self._resting[0][0] <= now:
+            driven = heapq.heappop(self._resting)[2]
+            driven.rested()
+            self._take(driven)
         window = int(self._window)
         while len(self._flying) - min(self._streams, STREAMS) < window:
             if not self._ready:

@@ -34,6 +34,7 @@ class Recipe:
     object: Json
     change: Json | None = None
     immutable: Json | None = None
+    settled: Json | None = None
     needs: str = ""
     source: str = ""
 
@@ -82,6 +83,7 @@ def sample(
             needs=_needs(recipe, catalog, recipes),
             change=recipe.change,
             immutable=recipe.immutable,
+            settled=recipe.settled,
             origin=recipe.source,
         )
     try:
@@ -169,5 +171,6 @@ _KEYS: Mapping[str, Key] = {
     "object": Key(_mapping, required=True),
     "change": Key(_mapping),
     "immutable": Key(_mapping),
+    "settled": Key(_mapping),
     "needs": Key(_resource, default=""),
 }

@@ -40,6 +40,7 @@ _PATTERNS = (("uid", _UID), ("time", _MOMENT), ("volume", _VOLUME))
 _CHOSEN = {
     "uid": "uid",
     "resourceVersion": "rv",
+    "listVersion": "list",  # what a reading calls that of a list
     "continue": "continue",
     "token": "token",
     "clusterIP": "ip",
@@ -48,10 +49,11 @@ _CHOSEN = {
     "hostIP": "ip",
     "nodePort": "port",
     "healthCheckNodePort": "port",
+    "hash": "hash",  # of a document, which may hold the run's names
 }
 _STREAMED = "k8s.io/initial-events-end"  # on the bookmark that ends a streaming list
 _WRITTEN = "{moment}"  # when a manager wrote: equal or not is chance, and nobody sends it back
-_TOLD = frozenset({"rv", "list", "ip", "port", "continue", "generated"})  # what messages speak of
+_TOLD = frozenset({"rv", "list", "ip", "port", "continue", "generated", "hash"})  # what messages speak of
 _SECRET = frozenset({"data", "stringData"})
 
 
@@ -63,6 +65,7 @@ class Ledger:
         self._words: dict[tuple[str, Any], str] = {}
         self._reals: dict[str, Any] = {}
         self._counts: dict[str, int] = {}
+        self._generated: list[tuple[str, str]] = []
 
     def word(self, kind: str, real: Any) -> str:
         """Give the placeholder of a real value."""
@@ -91,10 +94,19 @@ class Ledger:
     def mask_text(self, text: str) -> str:
         """Take real values out of a text."""
         text = self._names.mask(text)
+        for real, word in self._generated:
+            text = text.replace(real, word)
         if text.count("-") > 1:
             for kind, pattern in _PATTERNS:
                 text = pattern.sub(lambda found, kind=kind: self.word(kind, found[0]), text)  # type: ignore[misc]
         return text
+
+    def generated(self, real: str) -> str:
+        """Give the placeholder of a name that the server made up; it stands in labels and messages, too."""
+        word = self.word("generated", real)
+        if not any(known == word for _, known in self._generated):
+            self._generated.append((self._names.mask(real), word))
+        return word
 
     def state(self, version: str, *, known: bool) -> str:
         """Give the placeholder of a list's resourceVersion: a new one, unless it is that of a list `known` before."""
@@ -104,7 +116,14 @@ class Ledger:
         return self.word("list", version)
 
     def moment(self, place: str, real: str) -> str:
-        """Give the placeholder of a moment by where it stands: whether two are in one second is chance."""
+        """Give the placeholder of a moment by where it stands: whether two are in one second is chance.
+
+        An object has one moment of its creation; if it ever has another one, that is told.
+        """
+        if not place.endswith(".creationTimestamp"):
+            word = f"{{time:{place}}}"
+            self._reals[word] = real
+            return word
         known = self._words.get((place, real))
         if known is None:
             number = self._counts[place] = self._counts.get(place, 0) + 1
@@ -120,7 +139,7 @@ class Ledger:
                 return self.word(kind, value)
             if _MOMENT.fullmatch(value):
                 return _WRITTEN if key == "time" and ".managedFields" in place else self.moment(place, value)
-            return self.mask_text(value)
+            return self.mask_known(value) if key == "message" else self.mask_text(value)
         if isinstance(value, dict):
             uid = at(value, "metadata", "uid")
             inside = self.word("uid", uid).strip("{}") if isinstance(uid, str) and uid else place
@@ -129,18 +148,14 @@ class Ledger:
                 for name, member in value.items()
             }
         if isinstance(value, list):
-            return [self.mask(member, key, place) for member in value]
+            return [self.mask(member, key, f"{place}[{number}]") for number, member in enumerate(value)]
         return self.word(kind, value) if kind == "port" and type(value) is int and value else value
 
     def mask_known(self, text: str) -> str:
         """Take out of a message what the patterns do not tell: values that stand in the ledger already."""
         text = _STATES.sub("{now}", self.mask_text(text))
         for (kind, real), word in self._words.items():
-            if (
-                kind in {"rv", "list", "ip", "port", "continue", "generated"}
-                and len(str(real)) > 1
-                and str(real) in text
-            ):
+            if kind in _TOLD and len(str(real)) > 1 and str(real) in text:
                 text = re.sub(rf"(?<!\w){re.escape(str(real))}(?!\w)", word, text)
         return text
 
@@ -171,7 +186,7 @@ class Reader:
 
     def __init__(self, case: Case, placeholders: Placeholders) -> None:
         self.ledger = Ledger(placeholders)
-        self._prefix = placeholders.fill(case.prefix)
+        self._prefix, self._reports = placeholders.fill(case.prefix), case.subject.reports
         self._names, self._run, self._number = placeholders, placeholders.run, f"{case.number:x}"
         self._memory: Memory = {}
 
@@ -206,15 +221,29 @@ class Reader:
         found = {name: response.headers[name] for name in _KEPT_HEADERS if name in response.headers}
         if "etag" in found:
             found["etag"] = self.ledger.word("etag", found["etag"])
-        return {name: self.ledger.mask_text(value) for name, value in found.items()}
+        return {name: self.ledger.mask_known(value) for name, value in found.items()}
 
     def _events(self, ask: Ask, events: list[bytes]) -> list[Any]:
         kept = []
+        last: dict[Any, tuple[Any, Any]] = {}  # of each object, as it was told last: version and content
         for found in map(_json, events):
-            shown = at(found, "object")
-            if at(found, "type") in {"BOOKMARK", "ERROR"} or self._is_own(shown):
-                kept.append({"type": at(found, "type"), "object": self._object(ask, shown)})
+            kind, shown = at(found, "type"), at(found, "object")
+            if kind not in {"BOOKMARK", "ERROR"}:
+                if not self._is_own(shown):
+                    continue
+                uid, version = at(shown, "metadata", "uid"), at(shown, "metadata", "resourceVersion")
+                before, last[uid] = last.get(uid), (version, self._told(ask, shown))
+                if kind == "MODIFIED" and before and before[0] != version and before[1] == last[uid][1]:
+                    continue  # how often a controller wrote what nobody asked for is chance
+            kept.append({"type": kind, "object": self._object(ask, shown)})
         return kept
+
+    def _told(self, ask: Ask, shown: Any) -> Any:
+        """Give what an event tells of an object: all but what is left out of it and what each write changes."""
+        left = {"managedFields", "resourceVersion"}
+        metadata = {key: value for key, value in shown["metadata"].items() if key not in left}
+        status = {"status"} if self._reports and not ask.status else set()
+        return {key: value for key, value in shown.items() if key not in status} | {"metadata": metadata}
 
     def _kept(self, ask: Ask, document: Any, response: Response) -> Any:
         if not isinstance(document, dict):
@@ -230,7 +259,7 @@ class Reader:
         if isinstance(items, list) and "metadata" in document:
             return {
                 "kind": document.get("kind"),
-                "apiVersion": document.get("apiVersion"),
+                "apiVersion": self.ledger.mask(document.get("apiVersion")),
                 "metadata": self._of_list(ask, document["metadata"]),
                 "items": [self._object(ask, item) for item in items if self._is_own(item)],
             }
@@ -247,7 +276,9 @@ class Reader:
             return None
         follows = any(name in {"continue", "resourceVersion"} for name, _ in ask.query)
         version = metadata.get("resourceVersion")
-        kept = self.ledger.mask({key: value for key, value in metadata.items() if key != "resourceVersion"})
+        # How many there are beside is the others' doing.
+        left = {"resourceVersion", "remainingItemCount"}
+        kept = self.ledger.mask({key: value for key, value in metadata.items() if key not in left})
         return kept | ({"resourceVersion": self.ledger.state(version, known=follows)} if version else {})
 
     def _foreign(self, item: Any) -> Any:
@@ -279,12 +310,18 @@ class Reader:
         if not self._is_own(item):
             return self._foreign(item)
         metadata = dict(item["metadata"])
-        if not ask.managed:
+        if ask.managed:  # they stand in the order of the seconds in which somebody wrote
+            metadata["managedFields"] = sorted(metadata.get("managedFields") or (), key=_of_manager)
+        else:
             metadata.pop("managedFields", None)
+        if not ask.version:
+            metadata.pop("resourceVersion", None)
         generated = metadata.get("generateName")
         if isinstance(generated, str) and generated and str(metadata.get("name", "")).startswith(generated):
-            metadata["name"] = self.ledger.word("generated", metadata["name"])
+            metadata["name"] = self.ledger.generated(metadata["name"])
         whole = item | {"metadata": metadata}
+        if self._reports and not ask.status:
+            whole.pop("status", None)
         if item.get("kind") == "Secret":
             whole |= {
                 key: {name: self.ledger.word("secret", str(value)) for name, value in item[key].items()}
@@ -292,6 +329,10 @@ class Reader:
                 if isinstance(item.get(key), dict)
             }
         return self.ledger.mask(whole)
+
+
+def _of_manager(entry: Any) -> tuple[str, ...]:
+    return tuple(str(at(entry, key) or "") for key in ("manager", "operation", "subresource", "apiVersion"))
 
 
 def message(frame: bytes) -> list[Any]:

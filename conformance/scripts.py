@@ -53,7 +53,11 @@ class Ask:
     `body` is JSON (sent compact), or bytes and text that are sent as they are, with a Content-Type of `headers`.
     `identity` is a name of the run's identities, ADMIN, or a credential `@NAME` of docs/checks.md.
     `read` makes of the answer what the script gets as `Reply.body` and what is stored; without it the objects of this
-    script come whole (`managed` says whether with managedFields), of all others only kind, apiVersion and name.
+    script come whole, of all others only kind, apiVersion and name. What others write into an object of ours when they
+    like is left out unless a script needs it: `managed` are its managedFields, `status` is the status of a kind that
+    has a subresource of that name. A script that does not care whether somebody wrote it does without its
+    resourceVersion, too, by `version`. `schema` says whether the script wants to know how the body departs from the
+    server's own schema, against which each answer is held in any case.
     `expects` are statuses that would be asked again (429, 503, 504) and are an answer here; 0 means no answer at all.
     For a watch, `ends` says after which events it is over; it ends after `seconds` in any case. With `upgrade`, a
     subprotocol of WebSocket, the events are the messages of the connection instead: `[channel, text]`. `slow` says of
@@ -68,6 +72,9 @@ class Ask:
     identity: str = ADMIN
     read: Reading | None = field(default=None, compare=False)
     managed: bool = False
+    status: bool = False
+    version: bool = True
+    schema: bool = False
     expects: frozenset[int] = frozenset()
     ends: Callable[[list[Any]], bool] | None = field(default=None, compare=False)
     seconds: float = 0.0
@@ -170,6 +177,15 @@ class Ending:
     note: str = ""
 
 
+def shows(wanted: Any, got: Any) -> bool:
+    """Whether a JSON value has all that another one says; a list has to have each of its members somewhere."""
+    if isinstance(wanted, dict):
+        return isinstance(got, dict) and all(shows(value, got.get(key)) for key, value in wanted.items())
+    if isinstance(wanted, list):
+        return isinstance(got, list) and all(any(shows(one, other) for other in got) for one in wanted)
+    return bool(wanted == got)
+
+
 def ending(raised: Exception | None) -> Ending:
     """Say what it means that a script ended so; None is its last line."""
     match raised:
@@ -220,6 +236,7 @@ class Sample:
 
     `needs` are objects that have to be there first: (path of the collection, body). `change` is a merge patch of
     something that may change in its spec, `immutable` one that the server has to refuse; None where nothing is known.
+    `settled` is what an object shows once the server's own controllers have written what they write into every new one.
     `origin` says where it is from. Without a `body`, `problem` says why there is none.
     `keeps_unknown` is true of a custom resource whose schema lets any field be.
     """
@@ -228,6 +245,7 @@ class Sample:
     needs: tuple[tuple[str, Json], ...] = ()
     change: Json | None = None
     immutable: Json | None = None
+    settled: Json | None = None
     origin: str = ""
     problem: str = ""
     keeps_unknown: bool = False
@@ -271,6 +289,7 @@ class Subject:
     sample: Sample | None = None
     custom: bool = False  # a custom resource
     aggregated: bool = False  # another server answers for it
+    reports: bool = False  # its objects have a status that is written apart
     others: tuple[Resource, ...] = ()  # the same resource in other served versions
     trial: Trial | None = None  # an escalation step, and no part of the API
 
@@ -319,6 +338,7 @@ def subjects(world: World) -> Iterator[Subject]:
     yield Subject("server")
     parents: dict[str, Resource] = {}
     versions: dict[tuple[str, str, str], list[Resource]] = {}
+    reporting = {(r.group_version, r.name) for r in world.catalog.resources if r.subresource == "status"}
     for resource in world.catalog.resources:
         versions.setdefault((resource.group, resource.name, resource.subresource), []).append(resource)
     last = ""
@@ -339,6 +359,7 @@ def subjects(world: World) -> Iterator[Subject]:
             world.samples.get(key),
             custom=f"{resource.name}.{resource.group}" in world.custom,
             aggregated=version in world.catalog.aggregated,
+            reports=(version, resource.name) in reporting,
             others=tuple(
                 other
                 for other in versions[resource.group, resource.name, resource.subresource]
@@ -552,5 +573,6 @@ __all__ = [
     "lost",
     "need",
     "replay",
+    "shows",
     "subjects",
 ]

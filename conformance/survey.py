@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import orjson
 
-from conformance import listing, media, objects
+from conformance import definitions, listing, media, objects
 from conformance.errors import ClusterError
 from conformance.identities.leftovers import DEFINITIONS
 from conformance.scripts import World
@@ -46,7 +46,7 @@ def world(
         features.add("node")
         if cluster.pod_image:
             features.add("pods")
-    defined = _items(client, DEFINITIONS, metadata_only=True)
+    defined = [str(each["metadata"]["name"]) for each in _items(client, DEFINITIONS, metadata_only=True)]
     return World(
         catalog=frozen.catalog,
         identities=identities,
@@ -54,7 +54,7 @@ def world(
         server_version=frozen.server_version,
         openapi=frozen.openapi,
         features=frozenset(features),
-        custom=frozenset(names.mask(str(each["metadata"]["name"])) for each in defined),
+        custom=frozenset(names.mask(name) for name in defined if definitions.run_of(name) in {"", names.run}),
         samples=objects.samples(frozen.catalog, document, objects.load(own_objects), fill=names.fill),
         pod_image=cluster.pod_image,
     )

@@ -266,8 +266,12 @@ class Following(Exchange):
         if not self._open:
             return None
         *whole, self._rest = (self._rest + chunk).split(b"\n")
+        known = len(self.lines)
         self.lines += [line for line in whole if line]
         self._ends_at_headers = bool(whole) and self._enough(self.lines)
+        if self._ends_at_headers:  # what came in one packet with the last line that was waited for is chance
+            enough = next(n for n in range(known + 1, len(self.lines) + 1) if self._enough(self.lines[:n]))
+            del self.lines[enough:]
         return -1 if self._ends_at_headers else None  # whoever has seen enough hangs up, and that is no error
 
 

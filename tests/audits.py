@@ -27,7 +27,7 @@ MINUTES = 6 * 60.0
 SEED = int(os.environ.get("KUBE_CONFORMANCE_SEED", "1"))  # another one looks at other cells
 RUN_ID = re.compile(r"\d{8}t\d{6}-[0-9a-f]{4}")
 RBAC = "/apis/rbac.authorization.k8s.io/v1"
-_PACKED = re.compile(rb">\s*([A-Za-z0-9+/=]{1000,})\s*<")
+_PACKED = re.compile(rb">\s*([A-Za-z0-9+/=]{200,})\s*<")
 
 
 @dataclass(frozen=True, slots=True)

@@ -40,13 +40,13 @@ SAMPLE = Sample(body={"apiVersion": "v1", "kind": "ConfigMap"})
 UID = "aaaaaaaa-bbbb-cccc-dddd-eeeeeeeeeeee"
 
 
-def case(mode: Mode = "full") -> Case:
+def case(mode: Mode = "full", sample: Sample = SAMPLE, *, reports: bool = False) -> Case:
     world = World(Catalog((), (MAPS,)), (), mode, "v1.37.2", features=frozenset({"ours"}))
-    return Case("A-CHECK", Subject("v1/configmaps", "", "v1", MAPS, None, SAMPLE), 0x2A, world)
+    return Case("A-CHECK", Subject("v1/configmaps", "", "v1", MAPS, None, sample, reports=reports), 0x2A, world)
 
 
-def driven(script: Script, mode: Mode = "full") -> Driven:
-    mine = case(mode)
+def driven(script: Script, mode: Mode = "full", sample: Sample = SAMPLE) -> Driven:
+    mine = case(mode, sample)
     return Driven(Planned("A-CHECK", mine.subject, 0x2A), mine, script, NAMES)
 
 
@@ -106,6 +106,47 @@ def test_what_is_held_by_a_finalizer_is_let_go() -> None:
     assert orjson.loads(asked[3].body or b"") == {"metadata": {"finalizers": None, "uid": UID}}
     assert it.ending is not None
     assert it.ending.verdict is Verdict.FAIL
+
+
+def test_what_the_server_lets_go_itself_is_left_to_it() -> None:
+    it = driven(create_and_get)
+    name = f"kc-{RUN}-2a-a"
+    held = made(name, finalizers=["foregroundDeletion"], deletionTimestamp="2026-01-01T00:00:00Z")
+    asked = serve(it, answer(201, made(name)), answer(200, made(name)), answer(200, held))
+    assert [request.method for request in asked] == ["POST", "GET", "DELETE"]
+    assert it.ending is not None
+
+
+def test_a_script_goes_on_when_controllers_have_written_into_what_it_made() -> None:
+    it = driven(create_and_get, sample=Sample(SAMPLE.body, settled={"status": {"conditions": [{"type": "Ready"}]}}))
+    name = f"kc-{RUN}-2a-a"
+    serve(it, answer(201, made(name)))
+    waiting = it.ready.popleft()
+    assert dict(waiting.request.query)["fieldSelector"] == f"metadata.name={name}"
+    assert dict(waiting.request.query)["resourceVersion"] == "41"
+    events = [
+        orjson.dumps({"type": "MODIFIED", "object": made(name) | {"status": {"conditions": [{"type": kind}, {}]}}})
+        for kind in ("Other", "Ready")
+    ]
+    assert [waiting.enough(events[:1]), waiting.enough(events)] == [False, True]
+    assert not it.exchanges
+    it.arrived(waiting, answer(200), events)
+    assert it.rests
+    assert not it.ready
+    it.rested()
+    asked = serve(it, answer(200, made(name)), answer(404))
+    assert [request.method for request in asked] == ["GET", "DELETE"]
+    assert it.ending is not None
+    assert it.ending.verdict is Verdict.PASS
+    # Nothing of the wait is stored: what it takes, and how often somebody wrote, is chance.
+    assert [each.ask.method for each in it.exchanges] == ["POST", "GET"]
+
+
+def test_what_is_settled_when_it_is_made_is_not_waited_for() -> None:
+    it = driven(create_and_get, sample=Sample(SAMPLE.body, settled={"metadata": {"uid": UID}}))
+    name = f"kc-{RUN}-2a-a"
+    asked = serve(it, answer(201, made(name)), answer(200, made(name)))
+    assert [request.method for request in asked] == ["POST", "GET"]
 
 
 def test_a_creation_whose_answer_names_nothing_is_removed_all_the_same() -> None:

@@ -30,6 +30,14 @@ def test_an_object_of_the_script_comes_whole_but_for_managed_fields_unless_they_
     assert "managedFields" in read(document, Ask("GET", "/", managed=True))["metadata"]
 
 
+def test_a_status_that_is_written_apart_comes_where_it_is_wanted() -> None:
+    document = made(f"kc-{RUN}-2a-a") | {"status": {"phase": "Active"}}
+    reader = Reader(case(reports=True), NAMES)
+    assert "status" not in reader.reply(GET, answer(200, document)).body
+    assert reader.reply(Ask("GET", "/", status=True), answer(200, document)).body["status"] == {"phase": "Active"}
+    assert read(document)["status"] == {"phase": "Active"}, "a kind that has no such subresource"
+
+
 @pytest.mark.parametrize("name", ["other", f"kc-{RUN}-2-a", f"kc-{RUN}-2b-a"])
 def test_of_others_objects_only_kind_and_name_come(name: str) -> None:
     foreign = {"kind": "ConfigMap", "metadata": {"name": name, "annotations": {"a": "secret"}}, "data": {"a": "secret"}}
@@ -65,8 +73,23 @@ def test_one_value_has_one_word_and_another_value_another() -> None:
 
 
 def test_a_name_that_the_server_made_up_is_a_word() -> None:
-    body = read(made(f"kc-{RUN}-2a-gx7k2p", generateName=f"kc-{RUN}-2a-g"))
-    assert body["metadata"]["name"] == "{generated1}"
+    named = made(f"kc-{RUN}-2a-gx7k2p", generateName=f"kc-{RUN}-2a-g") | {"of": f"job of kc-{RUN}-2a-gx7k2p"}
+    body = read(named)
+    assert (body["metadata"]["name"], body["of"]) == ("{generated1}", "job of {generated1}")
+
+
+def test_whether_two_moments_are_in_one_second_is_not_told() -> None:
+    at_once = made(f"kc-{RUN}-2a-a") | {"spec": {"from": "2026-01-01T00:00:00Z"}}
+    later = at_once | {"spec": {"from": "2026-01-01T00:00:01Z"}}
+    reader = Reader(case(), NAMES)
+    first, second = (reader.reply(GET, answer(200, document)).body for document in (at_once, later))
+    assert first["spec"] == second["spec"] == {"from": "{time:uid1.spec.from}"}
+    assert request_of(Ask("PUT", "/", body=second), reader.ledger).body == orjson.dumps(later)
+
+
+def test_how_many_others_there_are_is_not_told() -> None:
+    listed = {"kind": "ConfigMapList", "apiVersion": "v1", "items": [], "metadata": {"remainingItemCount": 7}}
+    assert read(listed)["metadata"] == {}
 
 
 def test_a_status_comes_with_its_message_masked() -> None:

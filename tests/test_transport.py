@@ -5,11 +5,12 @@ import ssl
 import threading
 from typing import TYPE_CHECKING, Any
 
+import pycurl
 import pytest
 
 from conformance.clusters import pki
-from conformance.model import Access
-from conformance.transport import Client
+from conformance.model import Access, Request
+from conformance.transport import Client, Following, prepare
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -52,3 +53,27 @@ def test_a_client_certificate_is_shown_without_the_authority_that_the_server_kno
     chain = shown_by(lambda server: Access(server, ca=AUTHORITY[0], certificate=shown, key=key), tmp_path)
     assert AUTHORITY[0].decode().strip() not in chain
     assert len(chain) == 2
+
+
+def test_a_stream_ends_with_the_line_that_was_waited_for_whatever_came_in_one_packet_with_it() -> None:
+    def serve(listening: socket.socket) -> None:
+        connection, _ = listening.accept()
+        with connection:
+            connection.recv(1 << 16)
+            connection.sendall(b"HTTP/1.1 200 OK\r\n\r\none\ntwo\nthree\nfour\n")
+            connection.recv(1)  # until the client hangs up
+
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        thread = threading.Thread(target=serve, args=(listening,))
+        thread.start()
+        handle = pycurl.Curl()
+        access = Access(f"http://127.0.0.1:{listening.getsockname()[1]}")
+        prepare(handle, access)
+        followed = Following(
+            handle, access, Request("GET", "/"), enough=lambda lines: b"two" in lines, opened=lambda: None, seconds=10.0
+        )
+        with pytest.raises(pycurl.error):
+            handle.perform()
+        handle.close()
+        thread.join(10)
+    assert (followed.lines, followed.ended) == ([b"one", b"two"], "")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from conformance.scripts import DRY_RUN, OWN, Ask, at, need
+from conformance.scripts import DRY_RUN, OWN, Ask, NotApplicable, at, need
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -74,9 +74,9 @@ def pause(case: Case, seconds: int) -> Ask:
     return Ask("GET", path, query, ends=lambda _: False, seconds=seconds + 30.0, read=lambda _seen, _memory: None)
 
 
-def read_back(case: Case, name: str) -> Generator[Ask, Any, Any]:
+def read_back(case: Case, name: str, **how: Any) -> Generator[Ask, Any, Any]:
     """Get an object that was made, which has to be there."""
-    reply: Reply = yield get(case, name)
+    reply: Reply = yield get(case, name, **how)
     need(reply.status == 200, f"the object that was made is answered {reply.said()}")  # noqa: PLR2004
     return reply.body
 
@@ -92,16 +92,33 @@ def mark_of(body: Any) -> Any:
 
 
 def count_of_items(seen: Seen, _: Memory) -> Any:
-    """Read of a list only how many objects it holds, its resourceVersion and whether there are more."""
+    """Read of a list that is refused only why, and else how many objects it holds."""
     items = at(seen.document, "items")
-    return {
-        "status": at(seen.document, "reason"),
-        "count": len(items) if isinstance(items, list) else None,
-        "metadata": {
-            "resourceVersion": at(seen.document, "metadata", "resourceVersion"),
-            "continue": at(seen.document, "metadata", "continue"),
-        },
-    }
+    return {"status": at(seen.document, "reason"), "count": len(items) if isinstance(items, list) else None}
+
+
+Collection = tuple[str, tuple[tuple[str, str], ...]]  # a path, and what selects in it
+
+
+def stock(case: Case, count: int, *, selected: bool = True) -> Generator[Ask | tuple[Ask, ...], Any, Collection]:
+    """Make objects of our own to look at, so that it does not matter what others have there at the moment.
+
+    What is there anyway has to do where the run makes nothing, or nothing of this kind.
+    """
+    anything: Collection = (case.collection(""), ())
+    sample = case.subject.sample
+    if case.world.mode != "full" or sample is None or sample.body is None or not case.subject.has(*OBJECT):
+        return anything
+    try:
+        bodies = [(f"s{number}", case.object(f"s{number}")) for number in range(count)]
+    except NotApplicable:
+        return anything
+    for suffix, body in bodies:
+        yield from case.needed(suffix)
+        made: Reply = yield Ask("POST", case.collection(), body=body)
+        if made.status != 201:  # noqa: PLR2004  # Created
+            return anything
+    return case.collection(), (case.selector,) if selected else ()
 
 
 def names_in(body: Any) -> list[str]:

@@ -210,7 +210,7 @@ def approval_apart(case: Case) -> Steps:
     said = {"type": "Approved", "status": "True", "reason": "Checked", "message": "checked"}
     direct: Reply = yield Ask("PATCH", main, body={"status": {"conditions": [said]}}, headers=MERGE)
     need(direct.ok, f"a patch of the request is answered {direct.said()}")
-    got: Reply = yield Ask("GET", main)
+    got: Reply = yield Ask("GET", main, status=True)
     expect(not got.get("status", "conditions"), "the approval is stored with the request")
     for _ in range(_TRIES):
         current: Reply = yield Ask("GET", case.item(name))
@@ -219,7 +219,7 @@ def approval_apart(case: Case) -> Steps:
         if reply.status == _CONFLICT:
             continue
         expect(reply.status == _OK, f"the approval is answered {reply.said()}")
-        got = yield Ask("GET", main)
+        got = yield Ask("GET", main, status=True)
         kinds = [at(one, "type") for one in got.get("status", "conditions") or ()]
         expect(kinds == ["Approved"], "the approval is not stored")
         again: Reply = yield Ask("PATCH", case.item(name), body={"metadata": {}}, headers=MERGE)

@@ -15,11 +15,13 @@ from conformance.checks.asking import (
     PARAMETERS,
     count_of_items,
     names_in,
+    stock,
     version_of,
 )
 from conformance.scripts import DRY_RUN, Ask, NotEvaluated, Reply, at, expect, need
 
 if TYPE_CHECKING:
+    from conformance.model import Json
     from conformance.scripts import Case, Memory, Seen, Steps
 
 _OK, _BAD, _NOT_FOUND, _GONE, _NOT_ALLOWED = 200, 400, 404, 410, 405
@@ -88,7 +90,7 @@ def _first_page(seen: Seen, memory: Memory) -> object:
     return _page(seen, memory)
 
 
-def _page(seen: Seen, memory: Memory) -> object:
+def _page(seen: Seen, memory: Memory) -> Json:
     """Read a page: its size, and whether it goes on where the last one ended."""
     names = [
         (at(item, "metadata", "namespace"), at(item, "metadata", "name")) for item in at(seen.document, "items") or ()
@@ -97,12 +99,15 @@ def _page(seen: Seen, memory: Memory) -> object:
     known += names
     return {
         "count": len(names),
-        "metadata": {
-            "resourceVersion": at(seen.document, "metadata", "resourceVersion"),
-            "continue": at(seen.document, "metadata", "continue"),
-        },
+        "listVersion": at(seen.document, "metadata", "resourceVersion"),
+        "continue": at(seen.document, "metadata", "continue"),
         "reason": at(seen.document, "reason"),
     }
+
+
+def _next_page(seen: Seen, memory: Memory) -> object:
+    """Read the page after it; whether that goes on in turn depends on what else there is to look through."""
+    return {key: value for key, value in _page(seen, memory).items() if key != "continue"}
 
 
 def _whole(seen: Seen, memory: Memory) -> object:
@@ -129,22 +134,24 @@ def _whole(seen: Seen, memory: Memory) -> object:
     verbs=("list",),
 )
 def list_limit(case: Case) -> Steps:
-    """Read two pages of what is there, and the same state in one piece."""
+    """Read two pages of two objects, and the same state in one piece."""
+    path, selection = yield from stock(case, 2)
     for _ in range(_TRIES):
-        first: Reply = yield Ask("GET", case.collection(""), (("limit", "1"),), read=_first_page)
+        first: Reply = yield Ask("GET", path, (*selection, ("limit", "1")), read=_first_page)
         expect(first.status == _OK, f"the first page is answered {first.status}")
         expect(first.get("count") <= 1, "a page of limit=1 has more than one object")
-        token, version = first.get("metadata", "continue"), version_of(first.body)
-        if not token:
+        token, version = first.get("continue"), first.get("listVersion")
+        if not token and not selection:
             return  # all that is there is on one page
+        expect(token, "there are more objects, and no continue token for them")
         expect(first.get("count") == 1, "a page that says there is more is empty")
-        second: Reply = yield Ask("GET", case.collection(""), (("limit", "1"), ("continue", token)), read=_page)
+        second: Reply = yield Ask("GET", path, (*selection, ("limit", "1"), ("continue", token)), read=_next_page)
         if second.status == _GONE:
             continue
         expect(second.status == _OK, f"the second page is answered {second.status}")
         expect(second.get("count") == 1, "the second page of limit=1 has not one object")
-        query = (("resourceVersion", version), ("resourceVersionMatch", "Exact"), ("limit", "500"))
-        whole: Reply = yield Ask("GET", case.collection(""), query, read=_whole)
+        query = (*selection, ("resourceVersion", version), ("resourceVersionMatch", "Exact"), ("limit", "500"))
+        whole: Reply = yield Ask("GET", path, query, read=_whole)
         if whole.status == _GONE:
             continue
         expect(whole.status == _OK, f"the same state in one piece is answered {whole.status}")
@@ -204,7 +211,7 @@ def _remaining(seen: Seen, memory: Memory) -> object:
     memory["paged"] = at(seen.document, "items") or []
     return {
         "given": memory["remaining"] is not None,
-        "metadata": {"resourceVersion": at(seen.document, "metadata", "resourceVersion")},
+        "listVersion": at(seen.document, "metadata", "resourceVersion"),
         "continues": bool(at(seen.document, "metadata", "continue")),
     }
 
@@ -228,15 +235,16 @@ def _held_against_remaining(seen: Seen, memory: Memory) -> object:
     verbs=("list",),
 )
 def list_remaining(case: Case) -> Steps:
-    """Count what is left after a page of one."""
+    """Count what is left after a page of one, without a selector: it is not given with one."""
+    path, _ = yield from stock(case, 2, selected=False)
     for _ in range(_TRIES):
-        first: Reply = yield Ask("GET", case.collection(""), (("limit", "1"),), read=_remaining)
+        first: Reply = yield Ask("GET", path, (("limit", "1"),), read=_remaining)
         expect(first.status == _OK, f"the first page is answered {first.status}")
         if not first.get("given"):
             return
         expect(first.get("continues"), "there is more to come, and no continue token for it")
-        query = (("resourceVersion", version_of(first.body)), ("resourceVersionMatch", "Exact"), ("limit", "500"))
-        whole: Reply = yield Ask("GET", case.collection(""), query, read=_held_against_remaining)
+        query = (("resourceVersion", first.get("listVersion")), ("resourceVersionMatch", "Exact"), ("limit", "500"))
+        whole: Reply = yield Ask("GET", path, query, read=_held_against_remaining)
         if whole.status == _GONE:
             continue
         expect(whole.status == _OK, f"the same state in one piece is answered {whole.status}")
@@ -491,8 +499,8 @@ def get_equals_list(case: Case) -> Steps:
     made: Reply = yield from case.created("a")
     name = made.get("metadata", "name")
     for _ in range(_TRIES):
-        got: Reply = yield Ask("GET", case.item(name))
-        listed: Reply = yield Ask("GET", case.collection(), (case.selector,))
+        got: Reply = yield Ask("GET", case.item(name), status=True)
+        listed: Reply = yield Ask("GET", case.collection(), (case.selector,), status=True)
         again: Reply = yield Ask("GET", case.item(name))
         need(got.ok and listed.ok and again.ok, f"the object is answered {got.said()}")
         if version_of(got.body) != version_of(again.body):
@@ -646,14 +654,16 @@ def _metadata_only(seen: Seen, _: Memory) -> Any:
     applies=lambda subject: subject.has("watch"),
 )
 def partial_list(case: Case) -> Steps:
-    """Ask for a list without contents."""
+    """Ask for a list without contents, of objects and of none."""
     headers = (("Accept", "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"),)
-    reply: Reply = yield Ask("GET", case.collection(""), (("limit", "5"),), headers=headers, read=_metadata_only)
-    expect(reply.status == _OK, f"it is answered {reply.status}")
-    kind = (reply.get("kind"), reply.get("apiVersion"))
-    expect(kind == ("PartialObjectMetadataList", "meta.k8s.io/v1"), f"it is a {kind[1]} {kind[0]}")
-    expect(set(reply.get("more")) <= {"metadata", "kind", "apiVersion"}, f"it has {reply.get('more')}")
-    expect(reply.get("named"), "an object has no name or no uid")
+    path, selection = yield from stock(case, 1)
+    for query in ((*selection, ("limit", "5")), (("labelSelector", "kube-conformance.io/nothing=selected"),)):
+        reply: Reply = yield Ask("GET", path, query, headers=headers, read=_metadata_only)
+        expect(reply.status == _OK, f"it is answered {reply.status}")
+        kind = (reply.get("kind"), reply.get("apiVersion"))
+        expect(kind == ("PartialObjectMetadataList", "meta.k8s.io/v1"), f"it is a {kind[1]} {kind[0]}")
+        expect(set(reply.get("more")) <= {"metadata", "kind", "apiVersion"}, f"it has {reply.get('more')}")
+        expect(reply.get("named"), "an object has no name or no uid")
 
 
 @check(

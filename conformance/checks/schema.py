@@ -24,7 +24,7 @@ _QUOTE = (
 # Of what kind an answer is stands apart from whether it is a valid one of its kind.
 _OF_KINDS = r"\w+ answers (the|a) .* is documented"
 _OF_SCHEMAS = rf"(?!{_OF_KINDS}$).*"
-_OK = 200
+_OK, _CREATED = 200, 201
 
 
 def _nothing(_: Seen, __: Memory) -> None:
@@ -104,13 +104,16 @@ def kinds(case: Case) -> Steps:
 )
 def writes(case: Case) -> Steps:
     """Let an object go through its life."""
-    made: Reply = yield from case.created("w")
+    body = case.object("w")
+    yield from case.needed("w")
+    made: Reply = yield Ask("POST", case.collection(), body=body, schema=True)
+    need(made.status == _CREATED, f"no object could be created: {made.said()}")
     item = case.item(case.name_of(made.body))
     merge = (("Content-Type", "application/merge-patch+json"),)
     patch = {"metadata": {"annotations": {"kube-conformance.io/schema": "yes"}}}
-    patched: Reply = yield Ask("PATCH", item, body=patch, headers=merge)
+    patched: Reply = yield Ask("PATCH", item, body=patch, headers=merge, schema=True)
     need(patched.status == _OK, f"a patch is answered {patched.said()}")
-    put: Reply = yield Ask("PUT", item, body=patched.body)
+    put: Reply = yield Ask("PUT", item, body=patched.body, schema=True)
     need(put.ok or put.reason == "Conflict", f"an update is answered {put.said()}")  # a controller may be quicker
     found = [problem for reply in (made, patched, put) for problem in reply.problems]
     violations, explained = quirks.split(case.check, case.subject.id, dict.fromkeys(found), case.world.minor)

@@ -132,6 +132,6 @@ def warning(case: Case) -> Steps:
     since = _since(case.subject)
     if since is None or case.world.minor < since:
         raise NotApplicable(f"servers warn of it from 1.{since} on")
-    reply: Reply = yield Ask("GET", case.collection(), (("limit", "1"),))
+    reply: Reply = yield Ask("GET", case.collection(), (("limit", "1"),), read=lambda _seen, _: None)
     expect(reply.status == _OK, f"it is answered {reply.status}")
     expect(any("deprecated" in each for each in reply.warnings), "no Warning header says that it is deprecated")
