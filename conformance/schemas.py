@@ -63,8 +63,8 @@ class Tally:
         return {
             "received": self.received,
             "validated": self.validated,
-            "answered": {mask(subject): count for subject, count in sorted(self.answered.items())},
-            "problems": {mask(subject): sorted(map(mask, found)) for subject, found in sorted(self.problems.items())},
+            "answered": dict(sorted((mask(subject), count) for subject, count in self.answered.items())),
+            "problems": dict(sorted((mask(it), sorted(map(mask, found))) for it, found in self.problems.items())),
         }
 
 
