@@ -71,6 +71,11 @@ def by_kubeadm(binding: Binding, subject: Subject, rules: Iterable[Rule]) -> boo
     )
 
 
+def is_known(name: str) -> bool:
+    """Say whether every cluster, or every one of kubeadm's, has a binding of this full name."""
+    return any(name in _policy(file)[1] for file in (FILE, KUBEADM))
+
+
 def is_default_binding(name: str) -> bool:
     """Say whether every cluster has a binding of this full name."""
     return name in _policy()[1]

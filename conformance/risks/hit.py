@@ -113,8 +113,11 @@ def worded(
     made: str = "",
 ) -> Hit:
     """Make the hit of what a role comes to for somebody; `ways` are the bindings that it takes, `run` those of runs."""
-    if made or all(str(way) in run for way, _, _ in ways):
+    names = [str(way) for way, _, _ in ways]
+    if made or all(name in run for name in names):
         made = OF_RUN
+    elif not all(map(builtin.is_known, names)):
+        pass  # nobody but the cluster's own people made it
     elif all(_built_in(*way) for way in ways):
         made = BUILT_IN
     elif all(_built_in(*way) or builtin.by_kubeadm(*way) for way in ways):

@@ -63,6 +63,9 @@ class Joint:
 
     def hits(self, risk: Risk, person: Person) -> Iterator[Hit]:
         """Give the hits of a rule that needs several rights, which somebody may have by several bindings."""
+        held = union_of(part.held.bits for part in person.parts)
+        if not all(held & self._rights.mask(pattern) for pattern in risk.match.all):
+            return
         wide = [part for part in person.parts if not part.binding.namespace]
         whole = list(self._of_person(risk, person, wide)) if wide and self._complete(risk, wide) else []
         yield from whole
