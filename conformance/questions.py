@@ -248,6 +248,18 @@ def expecting(asked: Asked) -> tuple[Rbac, Expecting]:
     return found.rbac, judging.without_run(found.rbac, found.served)
 
 
+def mistaken(resolver: Resolver, user: str) -> str:
+    """Say so where a name means nobody and an account of it is bound: denied would be true, and of no use."""
+    account, slash, name = user.removeprefix("ServiceAccount ").partition("/")
+    called = f"{SERVICE_ACCOUNT_PREFIX}{account}:{name}"
+    known = (
+        {it[1] for binding in resolver.bindings() for it in binding.principals if it[0] == "User"} if slash else set()
+    )
+    if called not in known or user in known:
+        return ""
+    return f"--as {user}: no binding names such a user; the service account is {called}"
+
+
 def targets(served: Served, verb: str, resource: str, rbac: Rbac) -> tuple[Target, str]:
     """Read what is asked about, and say what may be misunderstood about it, empty when nothing is."""
     target = served.target(resource)

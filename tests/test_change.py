@@ -126,7 +126,7 @@ def test_a_default_role_is_never_edited_but_the_subject_taken_out() -> None:
 
 
 def test_an_unknown_finding_is_told_with_those_that_are_there(manifests: Path) -> None:
-    with pytest.raises(UsageError, match=f"there is no finding 'SECRETS-READ:x' here; there are:\n  {FINDING}"):
+    with pytest.raises(UsageError, match=f"there is no finding 'SECRETS-READ:x' here; there are {FINDING}"):
         fix.fix(of_files((manifests,)), RISKS, "SECRETS-READ:x")
 
 
@@ -138,6 +138,7 @@ def test_the_commands_show_finding_fix_and_effect(manifests: Path, tmp_path: Pat
     code, out = run("risks", "-f", manifests, "--fail-on", "medium", "-o", "json")
     assert code == 1
     assert {it["id"] for it in json.loads(out)} >= {FINDING}
+    assert "keep Role web/deployer\n" in run("what-if", "-f", manifests, "--base", manifests)[1]
     code, out = run("fix", FINDING, "-f", manifests, "--dry-run")
     assert code == 0
     assert "kubectl patch role deployer -n web --type=json" in out

@@ -126,6 +126,19 @@ def answer(capsys: pytest.CaptureFixture[str], *arguments: str) -> Any:
     return json.loads(capsys.readouterr().out)
 
 
+@pytest.mark.parametrize(
+    ("name", "warned"), [("web/bot", True), ("ServiceAccount web/bot", True), ("web/nobody", False), ("alice", False)]
+)
+def test_an_account_that_is_not_spelled_as_servers_do_is_warned_about(
+    name: str, *, warned: bool, dump: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for command in ("can-i", "why"):
+        cli.run([command, "get", "secrets", "-n", "web", "-f", str(dump), "--as", name])
+        said = capsys.readouterr()
+        assert ("the service account is system:serviceaccount:web:bot" in said.err) == warned
+        assert said.out.startswith("denied")
+
+
 def test_can_i_as_json(dump: Path, capsys: pytest.CaptureFixture[str]) -> None:
     found = answer(capsys, "can-i", "list", "pods", "-n", "shop", "--as", "dave", "-f", str(dump))
     assert found == {

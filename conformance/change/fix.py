@@ -69,8 +69,8 @@ def find(hits: Sequence[Hit], wanted: str) -> Hit:
             return hit
     near = [hit.id for hit in hits if hit.id.startswith(wanted.partition(":")[0]) and hit.severity != "info"]
     near = near or [hit.id for hit in hits if hit.severity != "info"]
-    shown = "".join(f"\n  {it}" for it in near[:NEAREST])
-    raise UsageError(f"there is no finding {wanted!r} here; there are:{shown}" if shown else f"no finding {wanted!r}")
+    more = f" and {len(near) - NEAREST} more" if len(near) > NEAREST else ""
+    raise UsageError(f"there is no finding {wanted!r} here; there are {', '.join(near[:NEAREST]) or 'none'}{more}")
 
 
 def fix(grants: Grants, risks: Sequence[Risk], wanted: str) -> Fix:

@@ -11,7 +11,7 @@ import click
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from conformance.model import Witness
+    from conformance.model import Identity, Witness
     from conformance.questions import Asked
 
 UNKNOWN = 6
@@ -90,7 +90,7 @@ def command(verb: str, resource: str, output: str, **asked: Any) -> int:
 
     where = of(asked)
     found = ground(where)
-    identity = found.identity(where)
+    identity = whom(found, where)
     attributes = found.attributes(where, verb, target_of(found, verb, resource))
     decision = found.decide(identity, attributes)
     if output == "json":
@@ -108,6 +108,17 @@ def of(options: dict[str, Any]) -> Asked:
     from conformance.questions import Asked  # noqa: PLC0415
 
     return Asked(**options)
+
+
+def whom(found: Any, asked: Asked) -> Identity:
+    """Say who is meant, and warn on stderr where a service account is not spelled as a server does."""
+    from conformance.questions import mistaken  # noqa: PLC0415
+    from conformance.terminal import plain  # noqa: PLC0415
+
+    if asked.user and (doubt := mistaken(found.resolver, asked.user)):
+        click.echo(f"warning: {plain(doubt)}", err=True)
+    identity: Identity = found.identity(asked)
+    return identity
 
 
 def target_of(found: Any, verb: str, resource: str) -> Any:

@@ -133,7 +133,9 @@ def command(  # noqa: PLR0917  # click gives them by name
 def _word(key: Key, value: Json | None, known: dict[Key, Json]) -> str:
     if value is None:
         return "delete"
-    return "change" if key in known else "create"
+    if key not in known:
+        return "create"
+    return "keep" if known[key] == value else "change"
 
 
 def _objects(files: tuple[Path, ...], namespace: str | None) -> dict[Key, Json]:

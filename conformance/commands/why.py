@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from conformance.commands.can_i import as_json, of, question, say, somebody, target_of
+from conformance.commands.can_i import as_json, of, question, say, somebody, target_of, whom
 
 
 @click.command()
@@ -30,7 +30,7 @@ def command(verb: str, resource: str, output: str, **asked: Any) -> None:
 
     where = of(asked)
     found = ground(where)
-    identity = found.identity(where)
+    identity = whom(found, where)
     attributes = found.attributes(where, verb, target_of(found, verb, resource))
     answer = why(found.rbac, identity, attributes, found.decide(identity, attributes))
     if output == "json":
