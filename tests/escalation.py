@@ -14,6 +14,7 @@ import orjson
 import yaml
 
 from conformance import snapshot
+from conformance.rbac import escalation_bodies as bodies
 from conformance.rbac import escalation_trials as trials
 from conformance.rbac.escalation import Graph
 from conformance.rbac.escalation_kinds import CERTIFICATES, KINDS, RBAC, WORKLOADS
@@ -92,8 +93,8 @@ class Stage:
             self._bind("", self.big, ("ClusterRole", self.big), {"kind": "User", "name": "nobody"}),
         )
         for signer in ("kubernetes.io/kube-apiserver-client", "kubernetes.io/kube-apiserver-client-kubelet"):
-            body = trials.certificate_request(f"esc-{signer.rpartition('-')[2]}-{self.run}", signer)
-            path = trials.collection(f"certificatesigningrequests.{CERTIFICATES}", "")
+            body = bodies.certificate_request(f"esc-{signer.rpartition('-')[2]}-{self.run}", signer)
+            path = bodies.collection(f"certificatesigningrequests.{CERTIFICATES}", "")
             self.objects[f"certificatesigningrequests.{CERTIFICATES}", signer] = self.create(path, body)
         selector = {"matchLabels": {"kube-conformance/trial": "true"}}
         self.create(
@@ -104,8 +105,8 @@ class Stage:
             },
         )
         for kind, resource in trials.ADMISSION_RESOURCES.items():
-            body = trials.admission(kind, self.hook)
-            self.objects[resource, ""] = self.create(trials.collection(resource, ""), body)
+            body = bodies.admission(kind, self.hook)
+            self.objects[resource, ""] = self.create(bodies.collection(resource, ""), body)
         for name, lines in yaml.safe_load(FIXTURE.read_text("utf-8")).items():
             self._identity(name, lines)
         self._await()
@@ -122,8 +123,8 @@ class Stage:
         self.create(f"{core}/secrets", {"metadata": {"name": "plain"}})
         until(lambda: self.client.ask("GET", f"{core}/serviceaccounts/default").status == 200)
         for resource in WORKLOADS:
-            body = trials.workload(resource, "one", "other")
-            self._keep(resource, place, self.create(trials.collection(resource, place), body))
+            body = bodies.workload(resource, "one", "other")
+            self._keep(resource, place, self.create(bodies.collection(resource, place), body))
         rule = [{"apiGroups": ["example.org"], "resources": ["widgets"], "verbs": ["list"]}]
         self.create(f"{API}/namespaces/{place}/roles", {"metadata": {"name": self.big}, "rules": rule})
         self._keep(

@@ -9,7 +9,9 @@ import matrices
 import pytest
 from moments_made import ACCOUNT, binding, bound, changes, found, moment, role, rule
 
+from conformance.compare.danger import dangerous
 from conformance.model import Answer, Rbac, Verdict
+from conformance.rbac.algebra import Point
 
 THINGS, SECRETS = catalogs.resource("things"), catalogs.resource("secrets")
 SERVED = (THINGS, SECRETS)
@@ -47,6 +49,20 @@ def test_a_gained_permission_is_weighed_by_what_it_opens() -> None:
     after = moment(*SERVED, rbac=bound(rule("get list", "secrets")))
     gained = found(moment(*SERVED, rbac=bound()), after)
     assert gained["permission-gained:ServiceAccount web/shop@*:secrets:get+list"].severity == "high"
+
+
+@pytest.mark.parametrize(
+    ("verb", "resource", "severity"),
+    [
+        ("create", "persistentvolumes", "high"),  # one of them can be a directory of a node
+        ("create", "persistentvolumeclaims", ""),  # and that takes a claim, which is nothing by itself
+        ("create", "pods", "high"),
+        ("patch", "secrets", "high"),
+        ("get", "pods", ""),
+    ],
+)
+def test_a_right_is_dangerous_that_opens_a_way_by_itself(verb: str, resource: str, severity: str) -> None:
+    assert dangerous(Point("", resource, verb, namespaced=True)) == severity
 
 
 def test_a_namespace_tells_only_what_the_cluster_does_not() -> None:

@@ -42,7 +42,7 @@ def test_what_is_predicted_is_what_happens(
                         if (
                             expected
                             and not found
-                            and it.kind == "privileged-pods"
+                            and it.kind in {"privileged-pods", "hostpath-volume"}
                             and "violates PodSecurity" in refusal
                         ):
                             refused += 1  # and shown as refused, with this reason

@@ -12,6 +12,7 @@ import orjson
 
 from conformance.checks import INFO, check
 from conformance.placeholders import OTHER, OWN, RUN
+from conformance.rbac import escalation_bodies as bodies
 from conformance.rbac import escalation_trials as ways
 from conformance.rbac.escalation_kinds import CERTIFICATES, RBAC, WORKLOADS
 from conformance.scripts import Ask, NotApplicable, Quirk, Reply, at, need
@@ -124,22 +125,22 @@ def _there(case: Case, trial: Trial) -> Generator[Ask, Any, ways.There]:
     for resource in WORKLOADS:
         plural = resource.partition(".")[0]
         if trial.kind == f"change-{plural}" or (trial.kind == "ephemeral-containers" and plural == "pods"):
-            reply = yield Ask("GET", ways.collection(resource, place), (("limit", "1"),), read=_first)
+            reply = yield Ask("GET", bodies.collection(resource, place), (("limit", "1"),), read=_first)
             found = trial.holder or str(reply.get("name") or "")
             if not reply.get("name"):
                 raise Quirk("REVIEWED", f"there is none of {resource} there that it could be tried on")
             container = {"name": reply.get("container") or "main"}
             objects[resource, place] = {"metadata": {"name": found}, "spec": {"containers": [container]}}
     if resource := ways.ADMISSION_RESOURCES.get(trial.kind, ""):
-        reply = yield Ask("GET", ways.collection(resource, ""), (("limit", "1"),), read=_first)
+        reply = yield Ask("GET", bodies.collection(resource, ""), (("limit", "1"),), read=_first)
         if not reply.get("name"):
             raise Quirk("REVIEWED", f"there is none of {resource} there that it could be tried on")
         objects[resource, ""] = {"metadata": {"name": trial.holder or str(reply.get("name"))}}
     if trial.kind.startswith("sign-"):
         signer = "kubernetes.io/kube-apiserver-client" + ("-kubelet" if trial.kind == "sign-node" else "")
-        body = ways.certificate_request(case.name("csr"), signer)
+        body = bodies.certificate_request(case.name("csr"), signer)
         body["metadata"] |= {"labels": case.labels}
-        reply = yield Ask("POST", ways.collection(_CSRS, ""), body=body)
+        reply = yield Ask("POST", bodies.collection(_CSRS, ""), body=body)
         need(reply.status == _CREATED, f"no certificate could be requested: {reply.said()}")
         objects[_CSRS, signer] = body
     if trial.role[1] and trial.kind in {"escalate-clusterrole", "escalate-role", "aggregate"}:

@@ -161,6 +161,13 @@ KINDS = (
         needs_there="a node, and nothing that forbids privileged pods",
     ),
     Kind(
+        "hostpath-volume",
+        "create a pod with a volume that is a directory of its node, which Pod Security does not see",
+        "node",
+        _creating("pods", _right("create", "persistentvolumeclaims"), _wide("create", "persistentvolumes")),
+        needs_there="a node, and nothing that forbids pods that run as root",
+    ),
+    Kind(
         "exec",
         "run a command in a pod, as its account",
         "accounts",

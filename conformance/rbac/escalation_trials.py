@@ -6,13 +6,20 @@ Each attempt is one way to take the step: requests that all have to be accepted.
 
 from __future__ import annotations
 
-import base64
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import orjson
 
 from conformance.model import Request
+from conformance.rbac.escalation_bodies import (
+    admission,
+    certificate_request,
+    collection,
+    of_volume,
+    pod_spec,
+    workload,
+)
 from conformance.rbac.escalation_kinds import ADMISSION, CERTIFICATES, RBAC, WORKLOADS
 
 if TYPE_CHECKING:
@@ -24,16 +31,6 @@ Attempt = tuple[Request, ...]
 
 DRY = (("dryRun", "All"),)
 APPLY = (("dryRun", "All"), ("fieldManager", "kube-conformance"), ("force", "true"))
-IMAGE = "registry.k8s.io/pause:3.10"
-# A request for a certificate of CN=kube-conformance-absent; its key was thrown away.
-_PEM = """-----BEGIN CERTIFICATE REQUEST-----
-MIHcMIGEAgEAMCIxIDAeBgNVBAMMF2t1YmUtY29uZm9ybWFuY2UtYWJzZW50MFkw
-EwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAErkX1fJAqBQE4B2Narzg69QcvkpNPSY2A
-sW1qrxJ+rmMuQF22H10UqnOC+ZLje/sDiTFKs+vx90ArwTUCZh39XqAAMAoGCCqG
-SM49BAMCA0cAMEQCIBwbLO+AGAL7UqoTuy+4dtwnBdaOVQVLHn6uB+/Vg4tsAiAi
-/m5y0XmhnQOQ2wzAFLsHcQN1G/qSLwjZhE5X93DxKw==
------END CERTIFICATE REQUEST-----
-"""
 _WHO_AM_I: Json = {"apiVersion": "authentication.k8s.io/v1", "kind": "SelfSubjectReview"}
 _WHO = "/apis/authentication.k8s.io/v1/selfsubjectreviews"
 EVERYTHING = [{"apiGroups": ["*"], "resources": ["*"], "verbs": ["*"]}]
@@ -79,70 +76,10 @@ def attempts(kind: str, namespace: str, target: str, there: There) -> tuple[Atte
         return _changes(resource, "", there.objects.get((resource, "")), mark)
     if (made := _of_roles(kind, namespace, there)) is not None:
         return made
-    return _others(kind, namespace, target, there)
+    return _volume(namespace, there) if kind == "hostpath-volume" else _others(kind, namespace, target, there)
 
 
-# --- paths and bodies -------------------------------------------------------------------------------------------------
-
-_VERSIONS = {"": "/api/v1", "apps": "/apis/apps/v1", "batch": "/apis/batch/v1"}
-_CLUSTER = frozenset({"clusterroles", "clusterrolebindings", "certificatesigningrequests", "nodes"})
-_KINDS = {
-    "pods": "Pod",
-    "deployments": "Deployment",
-    "daemonsets": "DaemonSet",
-    "statefulsets": "StatefulSet",
-    "replicasets": "ReplicaSet",
-    "replicationcontrollers": "ReplicationController",
-    "jobs": "Job",
-    "cronjobs": "CronJob",
-}
-
-
-def collection(resource: str, namespace: str) -> str:
-    """Give the path of `plural.group` in a namespace, or of one that lives in none."""
-    plural, _, group = resource.partition(".")
-    prefix = _VERSIONS.get(group) or f"/apis/{group}/v1"
-    inside = namespace and plural not in _CLUSTER and group != ADMISSION
-    return f"{prefix}/namespaces/{namespace}/{plural}" if inside else f"{prefix}/{plural}"
-
-
-def _pod_spec(account: str, *, restarts: str = "Always") -> Json:
-    return {
-        "serviceAccountName": account,
-        "restartPolicy": restarts,
-        "securityContext": {"runAsNonRoot": True, "runAsUser": 65534, "seccompProfile": {"type": "RuntimeDefault"}},
-        "containers": [
-            {
-                "name": "main",
-                "image": IMAGE,
-                "securityContext": {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}},
-            }
-        ],
-    }
-
-
-def workload(resource: str, name: str, account: str) -> Json:
-    """Give a workload that runs as an account."""
-    plural, _, group = resource.partition(".")
-    labels = {"kube-conformance": "trial"}
-    restarts = "Never" if group == "batch" else "Always"
-    template = {"metadata": {"labels": labels}, "spec": _pod_spec(account, restarts=restarts)}
-    spec: Json = {"selector": {"matchLabels": labels}, "template": template}
-    match plural:
-        case "pods":
-            spec = template["spec"]
-        case "replicationcontrollers":
-            spec = {"selector": labels, "template": template, "replicas": 0}
-        case "deployments" | "replicasets":
-            spec |= {"replicas": 0}
-        case "statefulsets":
-            spec |= {"replicas": 0, "serviceName": name}
-        case "jobs":
-            spec = {"template": template, "suspend": True}
-        case "cronjobs":
-            spec = {"schedule": "0 0 1 1 *", "suspend": True, "jobTemplate": {"spec": {"template": template}}}
-    version = f"{group}/v1" if group else "v1"
-    return {"apiVersion": version, "kind": _KINDS[plural], "metadata": {"name": name, "labels": labels}, "spec": spec}
+# --- requests -------------------------------------------------------------------------------------------------------
 
 
 def _send(
@@ -244,7 +181,7 @@ def _others(kind: str, namespace: str, target: str, there: There) -> tuple[Attem
         case "ephemeral-containers":
             found = there.objects.get(("pods", namespace))
             pod_name = found["metadata"]["name"] if found else name
-            container = {**_pod_spec("")["containers"][0], "name": "more"}
+            container = {**pod_spec("")["containers"][0], "name": "more"}
             change = {"spec": {"ephemeralContainers": [container]}}
             path = f"{core}/pods/{pod_name}/ephemeralcontainers"
             patch = _send("PATCH", path, change, DRY, "application/strategic-merge-patch+json")
@@ -265,22 +202,11 @@ def _watch(path: str, name: str) -> Request:
     return Request("GET", path, query, headers_only=True)
 
 
-def admission(kind: str, name: str) -> Json:
-    """Give a webhook configuration or a policy that does nothing."""
-    metadata = {"name": name}
-    if kind.endswith("webhook"):
-        configuration = "MutatingWebhookConfiguration"
-        return {"apiVersion": f"{ADMISSION}/v1", "kind": configuration, "metadata": metadata, "webhooks": []}
-    match = {
-        "resourceRules": [{"apiGroups": [""], "apiVersions": ["v1"], "operations": ["CREATE"], "resources": ["pods"]}]
-    }
-    spec = {
-        "matchConstraints": match,
-        "reinvocationPolicy": "Never",
-        "failurePolicy": "Ignore",
-        "mutations": [{"patchType": "ApplyConfiguration", "applyConfiguration": {"expression": "Object{}"}}],
-    }
-    return {"apiVersion": f"{ADMISSION}/v1", "kind": "MutatingAdmissionPolicy", "metadata": metadata, "spec": spec}
+def _volume(namespace: str, there: There) -> tuple[Attempt, ...]:
+    """Make a volume, claim it, and run a pod with it."""
+    volume, claim, pod = of_volume(there.name, there.account)
+    claimed = _send("POST", f"/api/v1/namespaces/{namespace}/persistentvolumeclaims", claim, DRY)
+    return _creations("pods", namespace, pod, claimed, _send("POST", "/api/v1/persistentvolumes", volume, DRY))
 
 
 def _policy(there: There) -> tuple[Attempt, ...]:
@@ -333,21 +259,6 @@ def _certificates(kind: str, there: There) -> tuple[Attempt, ...]:
         _send("PUT", path, {**found, **change}, DRY),
     )
     return tuple(it for approval in approvals for it in _creations(resource, "", made, approval))
-
-
-def certificate_request(name: str, signer: str) -> Json:
-    """Give a request for a certificate of nobody."""
-    spec = {
-        "request": base64.b64encode(_PEM.encode()).decode(),
-        "signerName": signer,
-        "usages": ["client auth", "digital signature"],
-    }
-    return {
-        "apiVersion": f"{CERTIFICATES}/v1",
-        "kind": "CertificateSigningRequest",
-        "metadata": {"name": name},
-        "spec": spec,
-    }
 
 
 def _of_roles(kind: str, namespace: str, there: There) -> tuple[Attempt, ...] | None:
