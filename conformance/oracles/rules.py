@@ -6,7 +6,7 @@ few identities cost microseconds each.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from conformance.model import Answer, Decision, Witness
@@ -159,7 +159,7 @@ class _Holdings:
         if by_node:
             return NODE
         name = attributes.name
-        for held in self._hits_of(attributes):
+        for held in self._hits_of(attributes, attributes.namespace):
             # Names limit objects only: a rule that has paths as well gives every one of them.
             if not held.names or name in held.names or attributes.path:
                 return held.decision
@@ -171,7 +171,7 @@ class _Holdings:
         of_namespaces = (attributes.group, attributes.resource) == ("", "namespaces")
         namespace = "" if of_namespaces else attributes.namespace
         found: set[str] = set()
-        for held in self._hits_of(replace(attributes, namespace=namespace)):
+        for held in self._hits_of(attributes, namespace):
             if not held.names:
                 return ()
             found |= held.names
@@ -179,7 +179,7 @@ class _Holdings:
             found |= {
                 namespace
                 for namespace in self.namespaces
-                for held in self._hits_of(replace(attributes, namespace=namespace))
+                for held in self._hits_of(attributes, namespace)
                 if not held.names or namespace in held.names
             }
         return tuple(sorted(found - {""}))
@@ -198,9 +198,9 @@ class _Holdings:
             gathered = self._gathered[namespace] = _Gathered(tuple(held), tuple(missing))
         return gathered
 
-    def _hits_of(self, attributes: Attributes) -> tuple[_Held, ...]:
-        """Give the rules that match in all but the object's name."""
-        namespace = attributes.namespace if attributes.namespace in self._bound else ""
+    def _hits_of(self, attributes: Attributes, asked: str) -> tuple[_Held, ...]:
+        """Give the rules that match in all but the object's name, when it is asked in a namespace."""
+        namespace = asked if asked in self._bound else ""
         verb, group, resource = attributes.verb, attributes.group, attributes.resource
         key = namespace, verb, group, resource, attributes.subresource, attributes.path
         hits = self._hits.get(key)
