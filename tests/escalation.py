@@ -132,6 +132,8 @@ class Stage:
             place,
             self._bind(place, self.big, ("ClusterRole", "view"), {"kind": "User", "name": "nobody"}),
         )
+        bound = self._bind(place, f"{self.big}-r", ("Role", self.big), {"kind": "User", "name": "nobody"})
+        self._keep(f"rolebindings.{RBAC}/role", place, bound)
 
     def _keep(self, resource: str, place: str, body: Json) -> None:
         self.objects[resource, place] = body
@@ -235,6 +237,8 @@ class Stage:
             roles = [("Role", self.big)]
         elif kind == "change-clusterrolebinding":
             roles = [("ClusterRole", self.big)]
+        elif kind == "change-rolebinding-role":
+            roles = [("Role", self.big)]
         elif kind == "change-rolebinding":
             roles = [("ClusterRole", "view")]
         for role in roles:
@@ -292,6 +296,8 @@ class Stage:
         kind = tried.kind
         if kind in trials.ADMISSION_RESOURCES:
             return {self.hook}
+        if kind == "change-rolebinding-role":
+            return {f"{self.big}-r"}
         if kind in {"exec", "attach", "ephemeral-containers"} or kind.startswith("change-"):
             return {self.big} if kind.endswith("binding") else {"one"}
         return {"held"} if kind == "read-secrets" else set()

@@ -213,7 +213,7 @@ class Graph:
     def _roles_bound(self, found: Won) -> tuple[tuple[Place, ...], str]:
         """Give the roles that somebody can bind themselves to; a role that is not there can't be bound to."""
         kind, place, names = found.kind, found.place, found.names
-        role_kind = "Role" if kind.id == "bind-role" else "ClusterRole"
+        role_kind = "Role" if kind.id in {"bind-role", "change-rolebinding-role"} else "ClusterRole"
         wide = kind.id in {"bind-cluster", "change-clusterrolebinding"}
         if kind.id.startswith("change-"):
             bindings: Iterable[Binding] = self.resolver.cluster_role_bindings

@@ -291,6 +291,13 @@ KINDS = (
         needs_there="a binding to that role",
     ),
     Kind(
+        "change-rolebinding-role",
+        "add oneself to a RoleBinding of a Role",
+        "role",
+        ((_right("update|patch", _BINDINGS, "any"), _right("bind", _ROLES, "target")),),
+        needs_there="a binding to that role",
+    ),
+    Kind(
         "escalate-clusterrole",
         "add rules to a ClusterRole that one has",
         "self-role",

@@ -46,8 +46,9 @@ class There:
     """What a trial may refer to: `absent` is a name of nothing, `name` one for what is created in a dry run.
 
     `account` is an account that is there. `objects` are those that are there to be changed, by plural.group and
-    namespace, as the server gave them. `role` is the (kind, name) of the role to bind or change, `user` somebody whom
-    one may impersonate, where the step is to be a member of a group.
+    namespace, as the server gave them; a RoleBinding of a Role stands under `rolebindings.GROUP/role`. `role` is the
+    (kind, name) of the role to bind or change, `user` somebody whom one may impersonate, where the step is to be a
+    member of a group.
     """
 
     absent: str = "kube-conformance-absent"
@@ -278,9 +279,10 @@ def _of_roles(kind: str, namespace: str, there: There) -> tuple[Attempt, ...] | 
                 "roleRef": reference,
             }
             return _creations(resource, "" if wide else namespace, binding)
-        case "change-clusterrolebinding" | "change-rolebinding":
+        case "change-clusterrolebinding" | "change-rolebinding" | "change-rolebinding-role":
             place = "" if wide else namespace
-            return _changes(resource, place, there.objects.get((resource, place)), {"subjects": _NOBODY})
+            held = f"{resource}/role" if kind.endswith("-role") else resource
+            return _changes(resource, place, there.objects.get((held, place)), {"subjects": _NOBODY})
         case "escalate-clusterrole" | "escalate-role":
             place = namespace if kind == "escalate-role" else ""
             return _changes(role_resource, place, there.objects.get((role_resource, place)), {"rules": EVERYTHING})
