@@ -103,6 +103,34 @@ def test_only_what_a_dead_run_made_is_removed(admin: Client, run: str, arguments
         assert there(admin, path)
 
 
+def test_what_went_and_a_finalizer_of_ours_holds_is_let_go(admin: Client, run: str, arguments: list[str]) -> None:
+    hold = {"metadata": {"finalizers": [f"{leftovers.HOLD}hold"]}}
+    merge = {"Content-Type": "application/merge-patch+json"}
+    role, held, bound = (
+        f"{ROLES}/kc-{run}-x",
+        f"{leftovers.NAMESPACES}/kc-{run}-a",
+        f"{leftovers.NAMESPACES}/kc-{run}-b",
+    )
+    make_run(admin, run, OLD)
+    make(admin, ROLES, f"kc-{run}-x", run)
+    for name in "ab":
+        make(admin, leftovers.NAMESPACES, f"kc-{run}-{name}", run)
+    for path in (role, held):
+        assert admin.ask("PATCH", path, body=hold, headers=merge).status == 200
+    document = admin.get_json(bound)
+    document["spec"]["finalizers"].append(f"{leftovers.HOLD}hold")
+    assert admin.ask("PUT", f"{bound}/finalize", body=document).status == 200
+    for path in (role, held, bound):
+        assert admin.ask("DELETE", path).status == 200
+        assert there(admin, path)
+    done = CliRunner().invoke(command, [*arguments, "--yes"], standalone_mode=False)
+    assert done.return_value == 0
+    until = time.monotonic() + 60
+    while any(there(admin, path) for path in (role, held, bound)) and time.monotonic() < until:
+        time.sleep(0.1)
+    assert not [path for path in (role, held, bound) if there(admin, path)]
+
+
 def found_of(admin: Client, run: str) -> tuple[list[str], list[str]]:
     found = leftovers.find(admin, ours=False)
     return [each.name for each in found.dead if each.run == run], [each.name for each in found.alive if each.run == run]

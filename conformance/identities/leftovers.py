@@ -7,7 +7,7 @@ dead when its Lease lapsed ten minutes ago, or, on a cluster of ours, as soon as
 from __future__ import annotations
 
 import datetime as dt
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import orjson
@@ -43,6 +43,7 @@ COLLECTIONS = (
     "/api/v1/namespaces",
 )
 NAMESPACES = COLLECTIONS[-1]
+_MERGE = {"Content-Type": "application/merge-patch+json"}
 _METADATA = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1,application/json"
 _ONE = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1,application/json"
 _OK, _FORBIDDEN, _NOT_FOUND, _CONFLICT = 200, 403, 404, 409
@@ -58,7 +59,7 @@ class Leftover:
     run: str
     created: str
     holder: str = ""
-    going: bool = False  # it was deleted, and its finalizers are at work
+    going: bool = False  # it was deleted, and finalizers that are not ours are at work
 
     @property
     def name(self) -> str:
@@ -113,7 +114,11 @@ def find(client: Client, *, ours: bool) -> Found:
     for each in listed:
         runs.setdefault(each.run, []).append(each)
     dead = {run for run, objects in runs.items() if _is_dead(client, run, objects, ours=ours)}
-    top = _top(listed)
+    # What holds a namespace by its spec is not among its metadata.
+    top = [
+        replace(each, going=False) if each.going and each.run in dead and _is_held(client, each.path) else each
+        for each in _top(listed)
+    ]
     return Found(
         tuple(each for each in top if not each.going and each.run in dead),
         tuple(each for each in top if not each.going and each.run not in dead),
@@ -173,11 +178,25 @@ def free(client: Client, runs: Iterable[str]) -> None:
                         _let_go(client, each.path, item)
 
 
+def _is_held(client: Client, path: str) -> bool:
+    return path.startswith(f"{NAMESPACES}/") and _is_ours(_object(client.ask("GET", path).body).get("spec"))
+
+
+def _is_ours(part: object) -> bool:
+    """Whether one of the finalizers of an object's metadata or spec is ours."""
+    held = part.get("finalizers") if isinstance(part, dict) else None
+    return any(str(each).startswith(HOLD) for each in held or ())
+
+
 def let_namespace_go(client: Client, path: str) -> None:
-    """Take finalizers of ours off a namespace's spec, which change by `finalize` only."""
+    """Take finalizers of ours off a namespace: off its metadata, and off its spec, where they change by `finalize`."""
     document = _object(client.ask("GET", path).body)
+    if _is_ours(document.get("metadata")):
+        kept = [each for each in document["metadata"]["finalizers"] if not str(each).startswith(HOLD)]
+        body = {"metadata": {"uid": document["metadata"]["uid"], "finalizers": kept or None}}
+        document = _object(client.ask("PATCH", path, body=body, headers=_MERGE).body)
     held = (document.get("spec") or {}).get("finalizers") or []
-    if any(str(each).startswith(HOLD) for each in held):
+    if _is_ours(document.get("spec")):
         document["spec"]["finalizers"] = [each for each in held if not str(each).startswith(HOLD)]
         client.ask("PUT", f"{path}/finalize", body=document)
 
@@ -186,7 +205,7 @@ def _let_go(client: Client, path: str, item: Json) -> None:
     metadata = item.get("metadata") or {}
     if metadata.get("finalizers"):
         body = {"metadata": {"uid": metadata["uid"], "finalizers": None}}
-        client.ask("PATCH", path, body=body, headers={"Content-Type": "application/merge-patch+json"})
+        client.ask("PATCH", path, body=body, headers=_MERGE)
 
 
 def _collections(client: Client, *, namespaced: bool) -> tuple[str, ...]:
@@ -237,7 +256,7 @@ def _ours(collection: str, item: Json) -> Iterator[Leftover]:
     base, _, plural = collection.rpartition("/")
     inside = f"namespaces/{metadata['namespace']}/" if metadata.get("namespace") else ""
     holder = (metadata.get("annotations") or {}).get(HOLDER, "")
-    path, going = f"{base}/{inside}{plural}/{name}", "deletionTimestamp" in metadata
+    path, going = f"{base}/{inside}{plural}/{name}", "deletionTimestamp" in metadata and not _is_ours(metadata)
     yield Leftover(path, metadata["uid"], run, metadata["creationTimestamp"], holder, going)
 
 
