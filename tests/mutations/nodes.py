@@ -109,6 +109,7 @@ FAULTS = (
     Fault("leads to no pod", "NODE-POD-PROXY|server", _below("proxy"), _status(503)),
     Fault("has no healthy kubelet", "NODE-NODE-PROXY|server", _below("proxy"), _body(ok=False)),
     Fault("leads to another page", "NODE-SERVICE-PROXY|server", _below("proxy"), _body(words=[])),
+    Fault("knows no endpoint of a service", "NODE-SERVICE-PROXY|server", _below("proxy"), _status(503)),
     Fault("leads from a service nowhere", "NODE-KUBE-PROXY|server", _command("wget"), _body(words={})),
     Fault("starts no ephemeral container", "NODE-EPHEMERAL-CONTAINER|server", _watches, _body(seen=False), 1),
     Fault("refuses a resize", "NODE-RESIZE|server", _below("resize"), _status(500)),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import catalogs
@@ -73,3 +74,10 @@ def test_a_fault_of_a_node_is_caught_by_the_check_that_owns_it(fault: Fault) -> 
 def test_every_check_of_a_node_has_a_fault_that_it_fails_on() -> None:
     wanted = {each.id for each in catalogue().values() if each.needs & {"node", "pods"} and each.level != "INFO"}
     assert sorted(wanted - {fault.caught_by.partition("|")[0] for fault in FAULTS}) == []
+
+
+def test_a_service_whose_endpoint_is_known_late_is_waited_for() -> None:
+    fault = next(each for each in FAULTS if each.says == "knows no endpoint of a service")
+    late = iter((True, True))
+    lagging = replace(fault, answer=lambda right: fault.answer(right) if next(late, False) else right)
+    assert played(fault.caught_by, lagging) == (Ending(Verdict.PASS), 3)
