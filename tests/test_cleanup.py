@@ -115,7 +115,10 @@ def test_what_went_and_a_finalizer_of_ours_holds_is_let_go(admin: Client, run: s
     make(admin, ROLES, f"kc-{run}-x", run)
     for name in "ab":
         make(admin, leftovers.NAMESPACES, f"kc-{run}-{name}", run)
-    for path in (role, held):
+    own = f"{leftovers.NAMESPACES}/kc-{run}-own"
+    inside = f"/apis/rbac.authorization.k8s.io/v1/namespaces/kc-{run}-own/roles"
+    make(admin, inside, f"kc-{run}-c", run)
+    for path in (role, held, f"{inside}/kc-{run}-c"):
         assert admin.ask("PATCH", path, body=hold, headers=merge).status == 200
     document = admin.get_json(bound)
     document["spec"]["finalizers"].append(f"{leftovers.HOLD}hold")
@@ -126,9 +129,10 @@ def test_what_went_and_a_finalizer_of_ours_holds_is_let_go(admin: Client, run: s
     done = CliRunner().invoke(command, [*arguments, "--yes"], standalone_mode=False)
     assert done.return_value == 0
     until = time.monotonic() + 60
-    while any(there(admin, path) for path in (role, held, bound)) and time.monotonic() < until:
+    gone = (role, held, bound, own)
+    while any(there(admin, path) for path in gone) and time.monotonic() < until:
         time.sleep(0.1)
-    assert not [path for path in (role, held, bound) if there(admin, path)]
+    assert not [path for path in gone if there(admin, path)]
 
 
 def found_of(admin: Client, run: str) -> tuple[list[str], list[str]]:

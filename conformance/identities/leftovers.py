@@ -167,7 +167,7 @@ def _message(body: bytes) -> str:
 def free(client: Client, runs: Iterable[str]) -> None:
     """Take the finalizers off what dead runs left in namespaces: nobody else would, and the namespaces wait for it."""
     for run in runs:
-        for collection in _collections(client, namespaced=True):
+        for collection in (*_collections(client, namespaced=True), f"{_RBAC}/rolebindings", f"{_RBAC}/roles"):
             query = {"labelSelector": f"{MANAGED_BY}={MANAGER},{RUN}={run}"}
             response = client.ask("GET", collection, query=query, headers={"Accept": _METADATA})
             if response.status != _OK:
