@@ -16,7 +16,7 @@ import gzip
 import tempfile
 import zlib
 from dataclasses import dataclass, field, fields
-from typing import IO, TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any, TypeVar
 
 import orjson
 
@@ -28,7 +28,7 @@ from conformance.scripts import Ask, Exchange, Reply, Sample, Trial, World
 from conformance.snapshot_json import dump, load
 
 if TYPE_CHECKING:
-    from collections.abc import Container, Iterator, Sequence
+    from collections.abc import Callable, Container, Iterator, Sequence
     from pathlib import Path
 
     from conformance.model import Json, Mode
@@ -36,6 +36,8 @@ if TYPE_CHECKING:
 
 FILE = "run.jsonl.gz"
 VERSION = 1
+
+_Read = TypeVar("_Read")
 
 Answers = dict[tuple[str, str, str], Outcome | Review]
 
@@ -220,6 +222,13 @@ def document_line(key: str, raw: bytes) -> bytes:
     return b"".join((_DOCUMENT, orjson.dumps(key), _CONTENTS, raw.replace(b"\n", b" "), b"}"))
 
 
+def _read_document(line: bytes) -> tuple[str, bytes]:
+    key, contents, raw = line.removeprefix(_DOCUMENT).removesuffix(b"}").partition(_CONTENTS)
+    if not contents:
+        raise ValueError("an OpenAPI document is damaged")
+    return orjson.loads(key), raw
+
+
 _DOCUMENT, _CONTENTS = b'{"openapi":', b',"contents":'
 _DOCUMENT_ID = "openapi "  # what the id of a document's line begins with in a segment; no row's and no script's does
 
@@ -359,37 +368,25 @@ class SavedRun:
 
     def rows(self, without_answers: Container[str] = ()) -> Iterator[StoredRow]:
         """Read every row, in the plan's order; of some rows their answers may not be wanted."""
-        with contextlib.closing(self._lines()) as lines:
-            for line in lines:
-                if line.startswith(b'{"row"'):
-                    try:
-                        stored = read_row(line, without_answers)
-                    except _WRONG as problem:
-                        raise self._foreign(problem) from None
-                    yield stored
+        return self._each(b'{"row"', lambda line: read_row(line, without_answers))
 
     def scripts(self, without: Container[str] = ()) -> Iterator[StoredScript]:
         """Read every script, in the plan's order; of some their exchanges may not be wanted."""
-        with contextlib.closing(self._lines()) as lines:
-            for line in lines:
-                if line.startswith(b'{"script"'):
-                    try:
-                        stored = read_script(line, without)
-                    except _WRONG as problem:
-                        raise self._foreign(problem) from None
-                    yield stored
+        return self._each(b'{"script"', lambda line: read_script(line, without))
 
     def documents(self) -> dict[str, bytes]:
         """Read the OpenAPI documents: key of the index -> JSON as the server gave it."""
-        found = {}
+        return dict(self._each(_DOCUMENT, _read_document))
+
+    def _each(self, beginning: bytes, read: Callable[[bytes], _Read]) -> Iterator[_Read]:
         with contextlib.closing(self._lines()) as lines:
             for line in lines:
-                if line.startswith(_DOCUMENT):
-                    key, contents, raw = line.removeprefix(_DOCUMENT).removesuffix(b"}").partition(_CONTENTS)
-                    if not contents:
-                        raise self._foreign(ValueError("an OpenAPI document is damaged"))
-                    found[orjson.loads(key)] = raw
-        return found
+                if line.startswith(beginning):
+                    try:
+                        stored = read(line)
+                    except _WRONG as problem:
+                        raise self._foreign(problem) from None
+                    yield stored
 
     def _read_world(self, raw: dict[str, Any]) -> World:
         mode: Mode = self.head.mode  # type: ignore[assignment]  # one of the three
