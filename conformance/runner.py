@@ -22,8 +22,9 @@ import pytest
 
 from conformance import config as options_of
 from conformance import contract, matrix, moments, report, run, schemas, sight, store
+from conformance.clusters.processes import Programs
 from conformance.engine import Counters, Engine
-from conformance.errors import ClusterError, ConformanceError
+from conformance.errors import ClusterError, ConformanceError, UsageError
 from conformance.expectations import judging
 from conformance.judge import Judge
 from conformance.model import Cell, Verdict
@@ -35,7 +36,7 @@ from conformance.schemas import Schemas
 from conformance.scripts import ADMIN_ACCESS, Planned
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Iterable, Iterator
+    from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 
     from conformance.config import Options
     from conformance.expectations import Expectation
@@ -49,6 +50,7 @@ _RISKS = _CONTRACT.with_name("test_risks.py")
 _LINE = "kube_conformance_row"  # the attribute of a report that carries a row's line
 _ROW = pytest.StashKey["Row | Planned"]()
 _INTERRUPTED, _FAILED = 2, 1
+_UNFINISHED = ".partial-"
 _REREAD_SECONDS = 2.0
 _NO_CLUSTER = (
     "no cluster to ask: run `kube-conformance audit`, which starts one; or `kube-conformance cluster up`, and pytest"
@@ -381,6 +383,7 @@ class Controller(Asker):
 
     def prepare(self, selection: str) -> None:
         """Go through every stage before the first probe."""
+        _writable(self.options.reports)
         keep = self._segment.add_document
         self._ready = run.ready(self.options, self._stack, self._shown.say, selection, keep=keep)
         self.work = self._ready.work
@@ -517,34 +520,36 @@ class Controller(Asker):
         )
         reports = self.options.reports
         reports.mkdir(parents=True, exist_ok=True)
-        partial = Path(tempfile.mkdtemp(prefix=".partial-", dir=reports))
-        try:
-            changed = None if after is None else replace(made.work.snapshot, rbac=after)
-            file = partial / store.FILE
-            scripts = [each for each in made.work.plan.scripts if self._selected is None or each.id in self._selected]
-            store.write(
-                file,
-                made.head,
-                made.work.snapshot,
-                rows,
-                self._segment,
-                tail=tail,
-                after=changed,
-                scripts=scripts,
-                world=made.work.world,
-            )
-            saved = store.SavedRun(file)
-            self.matrix = matrix.judged(saved, self.judged, self.results)
-            if made.work.agreed:
-                self.matrix = replace(self.matrix, gate=self._gate(made, saved, partial))
-            report.write_all(self.matrix, partial, matrix.StoredEvidence(saved))
+        # In a folder that a killed audit does not leave behind; what is whole leaves it, each in one step.
+        with Programs(reports, _UNFINISHED) as home:
+            partial = home.directory / made.head.id
+            partial.mkdir()
+            self._write(made, partial, rows, tail, after)
+            latest = home.directory / "latest"
+            latest.symlink_to(made.head.id)
             partial.chmod(0o755)
-            self.directory = reports / made.head.id
-            partial.rename(self.directory)
-        except BaseException:
-            shutil.rmtree(partial, ignore_errors=True)
-            raise
-        _point(reports / "latest", made.head.id)
+            self.directory = partial.rename(reports / made.head.id)
+            latest.replace(reports / "latest")
+
+    def _write(self, made: Ready, folder: Path, rows: Sequence[Row], tail: store.Tail, after: Rbac | None) -> None:
+        """Store what was seen, judge it, and render it."""
+        file = folder / store.FILE
+        store.write(
+            file,
+            made.head,
+            made.work.snapshot,
+            rows,
+            self._segment,
+            tail=tail,
+            after=None if after is None else replace(made.work.snapshot, rbac=after),
+            scripts=[each for each in made.work.plan.scripts if self._selected is None or each.id in self._selected],
+            world=made.work.world,
+        )
+        saved = store.SavedRun(file)
+        self.matrix = matrix.judged(saved, self.judged, self.results)
+        if made.work.agreed:
+            self.matrix = replace(self.matrix, gate=self._gate(made, saved, folder))
+        report.write_all(self.matrix, folder, matrix.StoredEvidence(saved))
 
     def _gate(self, made: Ready, saved: store.SavedRun, folder: Path) -> Gate:
         """Decide by baseline, waivers and policy, and leave what was decided beside the run."""
@@ -606,11 +611,18 @@ class Controller(Asker):
             terminalreporter.write_line(f"  open {self.directory / 'matrix.html'}; beside it {others}")
 
 
-def _point(link: Path, target: str) -> None:
-    """Let `latest` name the finished run, in one step."""
-    beside = link.with_name(f".latest-{os.getpid()}")
-    beside.symlink_to(target)
-    beside.replace(link)
+def _writable(reports: Path) -> None:
+    """Refuse a folder that no run can be written to before a run is made for it."""
+    there = next(each for each in (reports.absolute(), *reports.absolute().parents) if each.exists())
+    if not there.is_dir():
+        raise UsageError(f"--reports {reports}: {there} is no folder")
+    try:
+        with tempfile.TemporaryFile(dir=there):
+            pass
+    except OSError as problem:
+        raise UsageError(
+            f"--reports {reports}: nothing can be written in {there} ({problem.strerror}); name another folder"
+        ) from None
 
 
 def _selection(config: pytest.Config) -> str:

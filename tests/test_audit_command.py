@@ -190,6 +190,20 @@ def test_a_file_that_is_not_there_is_told_before_anything_starts(flag: str, tmp_
     assert (result.returncode, "nowhere" in result.stderr) == (4, True)
 
 
+@pytest.mark.parametrize(
+    ("folder", "why"), [("file", "is no folder"), ("file/x", "is no folder"), ("/proc/x", "nothing can")]
+)
+def test_a_folder_that_no_report_can_be_written_to_is_told_before_anything_starts(
+    folder: str, why: str, tmp_path: Path
+) -> None:
+    (tmp_path / "file").touch()
+    done = command("audit", "--reports", folder, cwd=tmp_path)
+    assert done.returncode == 4, done.stderr
+    assert f"error: --reports {folder}: " in done.stderr
+    assert why in done.stderr
+    assert "starting" not in done.stdout + done.stderr
+
+
 def test_observe_sends_nothing_but_reads_and_reviews(cluster: Cluster, tmp_path: Path) -> None:
     if cluster.audit_log is None:
         pytest.skip("the server keeps no audit log that can be read here")

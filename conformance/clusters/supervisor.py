@@ -49,7 +49,7 @@ class Supervisor:
         self._signals = signals
         self._self = os.getpid()
         self._libc = ctypes.CDLL(None, use_errno=True)
-        self._libc.prctl(PR_SET_CHILD_SUBREAPER, 1)  # a program's own children come to us, to be waited for too
+        self._control(PR_SET_CHILD_SUBREAPER, 1)  # a program's own children come to us, to be waited for too
         # Locked before it gets its name, so that nobody ever sees a directory of this name unlocked and in use.
         unfinished = Path(tempfile.mkdtemp(prefix=f"{UNFINISHED}{prefix}", dir=folder))
         self._lock = os.open(unfinished, os.O_RDONLY | os.O_DIRECTORY)
@@ -112,9 +112,13 @@ class Supervisor:
         )
 
     def _die_with_me(self) -> None:
-        self._libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+        self._control(PR_SET_PDEATHSIG, signal.SIGKILL)
         if os.getppid() != self._self:  # killed before the kernel knew
             os._exit(1)
+
+    def _control(self, what: int, value: int) -> None:
+        if sys.platform == "linux":  # elsewhere there are no programs of ours, only folders
+            self._libc.prctl(what, value)
 
     def _report(self) -> None:
         for name, program in list(self.programs.items()):
