@@ -1,10 +1,9 @@
 """A run to disk and back.
 
 `run.jsonl.gz` is one JSON document a line: a head (who, where, how), the snapshot, one line for each row in plan order
-with every answer, what scripts knew and one line for each with its exchanges, the server's OpenAPI documents as it gave
-them, and a tail (how it ended). What the run
-made stands in it as placeholders; timings are apart in `t`, so that two equal runs differ in the head, the tail and `t`
-alone.
+with every answer, what scripts knew and one line for each with its exchanges, the server's OpenAPI documents without
+their prose, and a tail (how it ended). What the run made stands in it as placeholders; timings are apart in `t`, so
+that two equal runs differ in the head, the tail and `t` alone.
 
 While a run goes on its rows lie in an unnamed temporary file, which the kernel removes with the process that made it.
 """
@@ -13,6 +12,7 @@ from __future__ import annotations
 
 import contextlib
 import gzip
+import re
 import tempfile
 import zlib
 from dataclasses import dataclass, field, fields
@@ -218,8 +218,13 @@ def read_script(line: bytes, without: Container[str] = ()) -> StoredScript:
 
 
 def document_line(key: str, raw: bytes) -> bytes:
-    """Write an OpenAPI document as one line, without its newline; `raw` is JSON as the server gave it."""
-    return b"".join((_DOCUMENT, orjson.dumps(key), _CONTENTS, raw.replace(b"\n", b" "), b"}"))
+    """Write an OpenAPI document as one line, without its newline and its prose; `raw` is JSON as the server gave it.
+
+    Descriptions are most of a document, nothing is compared by them, and they speak of keys and certificates, which
+    whoever looks for secrets in a run would find.
+    """
+    bare = _PROSE.sub(b'"description":""', raw.replace(b"\n", b" "))
+    return b"".join((_DOCUMENT, orjson.dumps(key), _CONTENTS, bare, b"}"))
 
 
 def _read_document(line: bytes) -> tuple[str, bytes]:
@@ -229,6 +234,7 @@ def _read_document(line: bytes) -> tuple[str, bytes]:
     return orjson.loads(key), raw
 
 
+_PROSE = re.compile(rb'"description":\s*"(?:[^"\\]|\\.)*"')
 _DOCUMENT, _CONTENTS = b'{"openapi":', b',"contents":'
 _DOCUMENT_ID = "openapi "  # what the id of a document's line begins with in a segment; no row's and no script's does
 
@@ -375,7 +381,7 @@ class SavedRun:
         return self._each(b'{"script"', lambda line: read_script(line, without))
 
     def documents(self) -> dict[str, bytes]:
-        """Read the OpenAPI documents: key of the index -> JSON as the server gave it."""
+        """Read the OpenAPI documents: key of the index -> JSON."""
         return dict(self._each(_DOCUMENT, _read_document))
 
     def _each(self, beginning: bytes, read: Callable[[bytes], _Read]) -> Iterator[_Read]:
