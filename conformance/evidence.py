@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 
 from conformance import listing
 from conformance.errors import ClusterError
+from conformance.identities.leftovers import RUN
 from conformance.marks import first_seen
 from conformance.snapshot import deprecated_calls
 from conformance.transport import Client
@@ -124,7 +125,8 @@ class Gathering:
 
     def _listed(self, what: str, path: str, read: Callable[[Json], Any]) -> list[Any] | None:
         try:
-            return [read(item) for item in listing.items(self._client, path)]
+            # What an audit made comes and goes with it.
+            return [read(item) for item in listing.items(self._client, path) if not _of_a_run(item)]
         except ClusterError as problem:
             self.unseen.append(f"{what}: {problem}")
             return None
@@ -251,6 +253,10 @@ def _account(item: Json) -> str:
     """Name the account of a pod; nothing else of it is kept."""
     name = (item.get("spec") or {}).get("serviceAccountName") or "default"
     return f"{item['metadata'].get('namespace', '')}/{name}"
+
+
+def _of_a_run(item: Json) -> bool:
+    return RUN in ((item.get("metadata") or {}).get("labels") or {})
 
 
 def _labelled(item: Json) -> Json:

@@ -23,7 +23,8 @@ def freeze(client: Client, folder: Path, *, logs: Sequence[Path] = (), run: Path
     moment = f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}"
     audited = [call for log in logs for call in audited_calls(log)] if logs else None  # a wrong file is told first
     gathering = Gathering(client)
-    taken = replace(snapshot.take(client), deprecated_calls=None)  # evidence has it, without our own calls
+    whole = snapshot.without_runs(snapshot.take(client))  # an audit's own may still be on their way out
+    taken = replace(whole, deprecated_calls=None)  # evidence has it, without our own calls
     evidence = gathering.rest(taken.catalog) | {"audit": audited}
     documents = Documents(client, taken.openapi)
     contents = {key: documents.raw(key) for key in taken.openapi}

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from conformance.transport import Client
 
 _ROOT = "/openapi/v3"
-_OK = 200
+_OK, _MOVED = 200, range(300, 400)
 
 
 def index(client: Client) -> dict[str, str]:
@@ -47,7 +47,8 @@ def document(client: Client, key: str) -> Json:
 class Documents:
     """The documents of an index, each read from the server when it is first wanted, and once.
 
-    A document is asked for by the hash of its contents, so that it is the one that the snapshot saw. Values of this can
+    A document is asked for by the hash of its contents, so that it is the one that the snapshot saw, as long as the
+    server has that; one that has changed meanwhile is taken as it is now. Values of this can
     be handed to another process: what was not read yet is read then, since only one process asks the server.
     """
 
@@ -72,6 +73,8 @@ class Documents:
             assert self._client is not None  # noqa: S101  # looked at above
             digest = self._index[key]
             response = self._client.ask("GET", f"{_ROOT}/{key}", query={"hash": digest} if digest else ())
+            if response.status in _MOVED:  # it has changed since; the one of then is served no more
+                response = self._client.ask("GET", f"{_ROOT}/{key}")
             self._read[key] = response.body if response.status == _OK and not response.error else b""
         return self._read[key]
 

@@ -188,7 +188,7 @@ def ready(
     home = _home(cluster)
     taken = snapshot.take(client, namespaces=_read_in(options, prepared, home))
     # Probes set the metric of deprecated calls themselves, so it would tell of the audit before this one: not kept.
-    frozen = masked(replace(_others(taken, run_id), deprecated_calls=None), placeholders)
+    frozen = masked(replace(snapshot.without_runs(taken, run_id), deprecated_calls=None), placeholders)
     known = tuple(_masked_identity(column.identity, placeholders) for column in columns)
     known = discovered.columns(people, known) if people else known
     rules = Rules(frozen.rbac)
@@ -454,43 +454,8 @@ def _masked_identity(identity: Identity, placeholders: Placeholders) -> Identity
     )
 
 
-def _others(frozen: Snapshot, run_id: str) -> Snapshot:
-    """Leave out what other runs made: it comes and goes with them, and is none of this cluster's policy."""
-
-    def foreign(item: dict[str, Any]) -> bool:
-        labels = item["metadata"].get("labels") or {}
-        return bool(labels.get(RUN, run_id) != run_id)
-
-    def kept(items: Iterable[dict[str, Any]]) -> tuple[dict[str, Any], ...]:
-        return tuple(item for item in items if not foreign(item))
-
-    rbac = frozen.rbac
-
-    def strange(group: str) -> bool:
-        return definitions.run_of(group) not in {"", run_id}
-
-    catalog = frozen.catalog
-    return replace(
-        frozen,
-        catalog=replace(
-            catalog,
-            groups=tuple(each for each in catalog.groups if not strange(each.name)),
-            resources=tuple(each for each in catalog.resources if not strange(each.group)),
-        ),
-        openapi={key: digest for key, digest in frozen.openapi.items() if not strange(key)},
-        namespaces=tuple(n for n in frozen.namespaces if not n.startswith("kc-") or n.startswith(f"kc-{run_id}-")),
-        rbac=replace(
-            rbac,
-            cluster_roles=kept(rbac.cluster_roles),
-            cluster_role_bindings=kept(rbac.cluster_role_bindings),
-            roles=kept(rbac.roles),
-            role_bindings=kept(rbac.role_bindings),
-        ),
-    )
-
-
 def reread(made: Ready) -> Rbac:
     """Read RBAC once more, as the snapshot has it."""
     namespaces = _read_in(made.options, made.prepared, _home(made.cluster))
     frozen = replace(made.work.snapshot, rbac=snapshot.reread_rbac(made.client, namespaces=namespaces))
-    return masked(_others(frozen, made.head.id), made.work.placeholders).rbac
+    return masked(snapshot.without_runs(frozen, made.head.id), made.work.placeholders).rbac

@@ -4,20 +4,21 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from conformance import discovery, listing, openapi, paths
+from conformance import definitions, discovery, listing, openapi, paths
 from conformance.errors import ClusterError
+from conformance.identities.leftovers import RUN
 from conformance.model import Rbac, Snapshot
 from conformance.snapshot_json import dump, load
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from conformance.model import Json
     from conformance.transport import Client
 
-__all__ = ["deprecated_calls", "dump", "load", "reread_rbac", "take"]
+__all__ = ["deprecated_calls", "dump", "load", "reread_rbac", "take", "without_runs"]
 
 _Read = TypeVar("_Read")
 
@@ -45,6 +46,41 @@ def take(client: Client, *, namespaces: Sequence[str] = ()) -> Snapshot:
         openapi=_or_note(notes, "the index of OpenAPI v3", lambda: openapi.index(client)) or {},
         deprecated_calls=calls,
         notes=tuple(notes),
+    )
+
+
+def without_runs(frozen: Snapshot, run_id: str = "") -> Snapshot:
+    """Leave out what runs made, but this one: it comes and goes with them, and is none of this cluster's policy."""
+
+    def foreign(item: dict[str, Any]) -> bool:
+        labels = item["metadata"].get("labels") or {}
+        return bool(labels.get(RUN, run_id) != run_id)
+
+    def kept(items: Iterable[dict[str, Any]]) -> tuple[dict[str, Any], ...]:
+        return tuple(item for item in items if not foreign(item))
+
+    rbac = frozen.rbac
+
+    def strange(group: str) -> bool:
+        return definitions.run_of(group) not in {"", run_id}
+
+    catalog = frozen.catalog
+    return replace(
+        frozen,
+        catalog=replace(
+            catalog,
+            groups=tuple(each for each in catalog.groups if not strange(each.name)),
+            resources=tuple(each for each in catalog.resources if not strange(each.group)),
+        ),
+        openapi={key: digest for key, digest in frozen.openapi.items() if not strange(key)},
+        namespaces=tuple(n for n in frozen.namespaces if not n.startswith("kc-") or n.startswith(f"kc-{run_id}-")),
+        rbac=replace(
+            rbac,
+            cluster_roles=kept(rbac.cluster_roles),
+            cluster_role_bindings=kept(rbac.cluster_role_bindings),
+            roles=kept(rbac.roles),
+            role_bindings=kept(rbac.role_bindings),
+        ),
     )
 
 

@@ -200,3 +200,23 @@ def test_nothing_of_a_secret_is_kept(old: Cluster, frozen: Callable[..., Side]) 
     content = gzip.decompress((folder / "snapshot.json.gz").read_bytes())
     assert moment.evidence["objects"]["/secrets"]["count"] >= 1
     assert b"hidden" not in content
+
+
+def test_what_an_audit_made_is_no_part_of_the_cluster(new: Cluster, after: Side, frozen: Callable[..., Side]) -> None:
+    run = "20990101t000000-ffff"
+    labels = {"kube-conformance.io/run": run}
+    role = {
+        "metadata": {"name": f"kc-{run}-role", "labels": labels},
+        "rules": [{"verbs": ["*"], "nonResourceURLs": ["*"]}],
+    }
+    with Client(new.admin) as client:
+        path = "/apis/rbac.authorization.k8s.io/v1/clusterroles"
+        assert client.ask("POST", path, body=role).status == 201
+        space = {"metadata": {"name": f"kc-{run}-own", "labels": labels}}
+        assert client.ask("POST", "/api/v1/namespaces", body=space).status == 201
+        _, again = frozen(new)
+        client.ask("DELETE", f"{path}/kc-{run}-role")
+        client.ask("DELETE", f"/api/v1/namespaces/kc-{run}-own")
+    # Our own reading shows in what is used, and in nothing else.
+    assert [it.id for it in compared(after[1], again) if it.kind in {"permission", "cluster", "risk"}] == []
+    assert again.evidence["namespaces"] == after[1].evidence["namespaces"]
