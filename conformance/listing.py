@@ -35,6 +35,7 @@ def items(client: Client, path: str, *, metadata_only: bool = False) -> list[Jso
 
 def _pages(client: Client, path: str, query: dict[str, str], headers: Mapping[str, str]) -> list[Json] | None:
     found: list[Json] = []
+    used: set[str] = set()
     while True:
         response = client.ask("GET", path, query=query, headers=headers)
         if response.status == _GONE:
@@ -51,4 +52,7 @@ def _pages(client: Client, path: str, query: dict[str, str], headers: Mapping[st
         token = metadata.get("continue")
         if not token:
             return found
+        if str(token) in used:
+            raise ClusterError(f"GET {path}: the server gives the same continue token again and again")
+        used.add(str(token))
         query = query | {"continue": str(token)}

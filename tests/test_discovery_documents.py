@@ -6,7 +6,7 @@ import contextlib
 from typing import TYPE_CHECKING, Any
 
 import orjson
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from conformance import discovery, listing, openapi, paths
@@ -88,6 +88,7 @@ def test_discovery_ends_in_a_catalog_or_a_cluster_error(documents: dict[str, Any
 
 
 @given(JSON)
+@example({"metadata": {"continue": 1}, "items": [{"metadata": {}}]})
 def test_other_documents_end_in_a_value_or_a_cluster_error(document: Any) -> None:
     client = Recorded({"/": document, "/openapi/v3": document, "/things": document}, "application/json")
     assert "/version" in paths.rows(client, Rbac())
