@@ -71,7 +71,7 @@ def test_a_search_shows_what_matches_and_says_how_many(report: Callable[..., Rep
     assert wanted
     wait_for(page, "#count", f"{len(wanted)} of 7,260")
     # The address follows when typing has rested.
-    page.wait_for_function("location.hash === '#q=identity:edit%20verb:delete%20is:allowed'")
+    page.wait_for_function("() => location.hash === '#q=identity:edit%20verb:delete%20is:allowed'")
 
 
 @pytest.mark.parametrize(
