@@ -70,7 +70,7 @@ def failures(matrix: Matrix, terms: Terms) -> Iterator[Difference]:
     """Give what fails in a run by itself, in the form of differences, so that waivers and policy hold for it, too."""
     for cell in matrix.cells:
         if cell.verdict in _BROKEN:
-            subject = f"{cell.endpoint}[{cell.identity}]"
+            subject = cell.subject
             yield _failed("cell-failed", subject, cell.note, endpoint=cell.endpoint, identity=cell.identity)
     for check in matrix.checks:
         if check.verdict in _BROKEN:

@@ -370,6 +370,11 @@ class Cell:
     verdict: Verdict
     note: str
 
+    @property
+    def subject(self) -> str:
+        """What differences about this cell are called, and so what waivers name: `v1/pods:get[alice]`."""
+        return f"{self.endpoint}[{self.identity}]"
+
 
 @dataclass(frozen=True, slots=True)
 class CheckResult:

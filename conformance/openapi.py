@@ -48,8 +48,8 @@ class Documents:
     """The documents of an index, each read from the server when it is first wanted, and once.
 
     A document is asked for by the hash of its contents, so that it is the one that the snapshot saw, as long as the
-    server has that; one that has changed meanwhile is taken as it is now. Values of this can
-    be handed to another process: what was not read yet is read then, since only one process asks the server.
+    server has that; one that has changed meanwhile is taken as it is now. Values of this can be handed to another
+    process: what was not read yet is read then, since only one process asks the server.
     """
 
     def __init__(self, client: Client | None, index: Mapping[str, str]) -> None:

@@ -272,7 +272,7 @@ class Asker:
         finally:
             self._stop(request.session)
         errors = [cell for cell in cells if cell.verdict is Verdict.ERROR]
-        whys = [self.accepted(f"cell-failed:{cell.endpoint}[{cell.identity}]") for cell in errors]
+        whys = [self.accepted(f"cell-failed:{cell.subject}") for cell in errors]
         failing = any(cell.verdict is Verdict.FAIL for cell in cells)
         if errors and all(whys) and not failing:
             pytest.xfail("; ".join(dict.fromkeys(whys)))

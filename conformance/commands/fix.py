@@ -13,7 +13,7 @@ from conformance.commands.can_i import say
 from conformance.commands.risks import grounds, read
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     from conformance.auditlog import Log
     from conformance.change.effect import Effect
@@ -22,17 +22,18 @@ if TYPE_CHECKING:
 SHOWN = 40
 
 
+def held_against(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Give a command what a change of rights is held against."""
+    path = click.Path(path_type=Path)
+    log = "Say what is taken away that was used, by the server's audit log: JSON lines, plain or gzip, or a folder."
+    function = click.option("--audit-log", "log", type=path, metavar="FILE", help=log)(function)
+    return click.option("--expectations", type=path, metavar="FILE", help="Say which of these it breaks.")(function)
+
+
 @click.command()
 @click.argument("finding")
 @grounds
-@click.option("--expectations", type=click.Path(path_type=Path), metavar="FILE", help="Say which of these it breaks.")
-@click.option(
-    "--audit-log",
-    "log",
-    type=click.Path(path_type=Path),
-    metavar="FILE",
-    help="Say what is taken away that was used, by the server's audit log: JSON lines, plain or gzip, or a folder.",
-)
+@held_against
 @click.option("--dry-run", is_flag=True, help="Say what would be done; it is all that this command ever does.")
 @click.option("--all", "everything", is_flag=True, help="List every cell, however many.")
 @click.option(

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from conformance.commands.can_i import say
-from conformance.commands.fix import SHOWN, as_json, described, used
+from conformance.commands.fix import SHOWN, as_json, described, held_against, used
 
 if TYPE_CHECKING:
     from conformance.change.objects import Key
@@ -49,14 +49,7 @@ SEVERITIES = ("info", "low", "medium", "high", "critical")
 @click.option("--kubeconfig", metavar="FILE", help="The kubeconfig; else KUBECONFIG, else the usual place.")
 @click.option("--context", metavar="NAME", help="The cluster that the change is made to; else the current context's.")
 @click.option("--risks", "folder", type=click.Path(path_type=Path), metavar="FOLDER", help="Risk rules of your own.")
-@click.option("--expectations", type=click.Path(path_type=Path), metavar="FILE", help="Say which of these it breaks.")
-@click.option(
-    "--audit-log",
-    "log",
-    type=click.Path(path_type=Path),
-    metavar="FILE",
-    help="Say what is taken away that was used, by the server's audit log: JSON lines, plain or gzip, or a folder.",
-)
+@held_against
 @click.option(
     "--fail-on", type=click.Choice(SEVERITIES), default="high", show_default=True, help="Exit with 1 from here on."
 )

@@ -56,7 +56,7 @@ def differences(before: Moment, after: Moment) -> Iterator[Difference]:
         if verdict is not None and verdict not in _BROKEN and cell.verdict in _BROKEN:
             yield differs(
                 "cell-failed",
-                f"{cell.endpoint}[{cell.identity}]",
+                cell.subject,
                 KIND,
                 "high",
                 f"the oracles agreed on {cell.endpoint} as {cell.identity}, and do not now: {cell.note}",

@@ -247,7 +247,7 @@ def _cells(before: Moment, after: Moment, told: frozenset[tuple[str, str, str]])
         if was is None or Verdict.NOT_APPLICABLE in {was.verdict, cell.verdict}:
             continue  # there was nothing to decide: somebody without a name has no virtual verbs
         states = was.effective, cell.effective
-        subject = f"{cell.endpoint}[{cell.identity}]"
+        subject = cell.subject
         if Answer.UNKNOWN in states:
             yield differs(
                 "unknown",

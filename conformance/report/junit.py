@@ -47,7 +47,7 @@ def render(matrix: Matrix, evidence: Evidence | None = None) -> bytes:  # noqa: 
             cell,
             endpoints[cell.endpoint],
             identities[cell.identity],
-            waived.get(f"{cell.endpoint}[{cell.identity}]", ""),
+            waived.get(cell.subject, ""),
         )
         for cell in matrix.cells
     ]
@@ -79,11 +79,6 @@ def render(matrix: Matrix, evidence: Evidence | None = None) -> bytes:  # noqa: 
         "</testsuites>\n",
     ]
     return "\n".join(lines).encode()
-
-
-def _subject(cell: Cell) -> str:
-    """What a difference about this cell is called."""
-    return f"{cell.endpoint}[{cell.identity}]"
 
 
 def _cell_case(cell: Cell, endpoint: Endpoint, identity: Identity, waived: str) -> _Case:

@@ -20,7 +20,7 @@ def test_access(
 ) -> None:
     """The verdicts were made before this body runs: it reports each identity whose cell failed."""
     failing = [cell for cell in cells if cell.verdict is Verdict.FAIL]
-    whys = [accepted(f"cell-failed:{cell.endpoint}[{cell.identity}]") for cell in failing]
+    whys = [accepted(f"cell-failed:{cell.subject}") for cell in failing]
     if failing and all(whys):
         pytest.xfail("; ".join(dict.fromkeys(whys)))
     failing = [cell for cell, why in zip(failing, whys, strict=True) if not why]
